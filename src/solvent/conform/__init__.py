@@ -1,0 +1,1 @@
+"""Reference vectors held against our functions."""

@@ -1,0 +1,1 @@
+"""The loop: sources, decide, journal, publish; and the files it reads."""

@@ -1,0 +1,1 @@
+"""Where markets come from."""

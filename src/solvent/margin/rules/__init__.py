@@ -1,0 +1,1 @@
+"""Margin rules, one file each."""

@@ -1,0 +1,1 @@
+"""Lending pools and the insurance fund: interest curves, shares, payouts; integer arithmetic."""

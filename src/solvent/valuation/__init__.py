@@ -1,0 +1,1 @@
+"""What things are worth: guarded prices, option values, collateral weights, price impact."""
