@@ -1,0 +1,221 @@
+"""What can happen. Every event lists what it moves; `ledger.apply` adds that up and knows nothing of prices.
+
+A posting is (owner, asset, atoms), a leg (owner, instrument, lots, quote atoms). Per asset the postings of an
+event sum to zero, per instrument its legs do.
+"""
+
+from typing import TypeAlias
+
+import msgspec
+
+from solvent.domain.book import Order
+from solvent.domain.commands import Command, Origin, Quote
+from solvent.domain.instruments import Instrument
+from solvent.domain.policy import Policy
+
+Posting: TypeAlias = tuple[int, int, int]
+"""(owner, asset, atoms)."""
+Leg: TypeAlias = tuple[int, int, int, int]
+"""(owner, instrument, lots, quote atoms)."""
+
+
+class Verdict(msgspec.Struct, frozen=True, array_like=True):
+    """What the exact form said of an account: integers of 1e-6 USD, against the account."""
+
+    account: int
+    equity: int
+    initial_margin: int
+    maintenance_margin: int
+
+
+class _Event(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):
+    postings: tuple[Posting, ...] = ()
+    legs: tuple[Leg, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+
+
+class Refused(_Event, frozen=True):
+    """Nothing moved; the reason is for the caller."""
+
+    reason: str
+
+
+class InstrumentListed(_Event, frozen=True):
+    instrument: Instrument
+
+
+class InstrumentDelisted(_Event, frozen=True):
+    instrument: int
+
+
+class AccountOpened(_Event, frozen=True):
+    account: int
+    name: str
+    owner: str
+    isolated: int = -1
+
+
+class Deposited(_Event, frozen=True):
+    account: int
+    reference: str = ""
+
+
+class Withdrawn(_Event, frozen=True):
+    account: int
+
+
+class Transferred(_Event, frozen=True):
+    source: int
+    target: int
+
+
+class Supplied(_Event, frozen=True):
+    account: int
+    asset: int
+    shares: int
+    """Minted; negative where redeemed."""
+
+
+class Filled(_Event, frozen=True):
+    instrument: int
+    buyer: int
+    seller: int
+    lots: int
+    price_ticks: int
+
+
+class OrderOpened(_Event, frozen=True):
+    account: int
+    order: Order
+
+
+class OrdersCancelled(_Event, frozen=True):
+    account: int
+    orders: tuple[int, ...]
+    reason: str = ""
+
+
+class Marked(_Event, frozen=True):
+    quotes: tuple[Quote, ...]
+    digest: str = ""
+    """Of the shared integer tables that exact verdicts of this tick use."""
+
+
+class Settled(_Event, frozen=True):
+    instrument: int
+    price_ticks: int
+    unpaid_atoms: int = 0
+    """What losers and pool could not pay: it stays in the winners' quote legs."""
+
+
+class Funded(_Event, frozen=True):
+    instrument: int
+    interval: int
+    rate_e12: int
+
+
+class Accrued(_Event, frozen=True):
+    asset: int
+    interval: int
+    rate_e18: int
+
+
+class Expired(_Event, frozen=True):
+    instrument: int
+    price_ticks: int
+    unpaid_atoms: int = 0
+
+
+class PolicySet(_Event, frozen=True):
+    policy: Policy
+
+
+class Staged(_Event, frozen=True):
+    """An account enters a stage: healthy, called, liquidating, auction, insolvent."""
+
+    account: int
+    stage: str
+
+
+class Liquidated(_Event, frozen=True):
+    """A partial step against the outside market."""
+
+    account: int
+    notional_micro: int
+    penalty_micro: int
+    method: str = ""
+
+
+class AuctionStarted(_Event, frozen=True):
+    account: int
+    start_ns: int
+    slice_e9: int
+    """f_max x 1e9."""
+    resets: int = 0
+
+
+class AuctionTaken(_Event, frozen=True):
+    account: int
+    bidder: int
+    share_e9: int
+    """Share of the whole account that changed hands, x 1e9."""
+    price_micro: int
+    """USD paid, x 1e6; negative where the bidder was paid."""
+    notional_micro: int = 0
+
+
+class AuctionClosed(_Event, frozen=True):
+    account: int
+
+
+class Insured(_Event, frozen=True):
+    account: int
+    paid_micro: int
+    shortfall_micro: int
+
+
+class Deleveraged(_Event, frozen=True):
+    account: int
+    instrument: int
+    lots: int
+    price_ticks: int
+    overshoot_lots: int = 0
+    counterparties: int = 0
+    loss_micro: int = 0
+    """What the counterparties gave up against the mark, x 1e6."""
+
+
+class LossShared(_Event, frozen=True):
+    """A debt written off against the pool's lenders, or a derivative loss against winners."""
+
+    account: int
+    shared_micro: int
+    bad_debt_micro: int = 0
+
+
+class Swept(_Event, frozen=True):
+    asset: int
+
+
+class Frozen(_Event, frozen=True):
+    account: int = -1
+    instrument: int = -1
+    on: bool = True
+
+
+Event: TypeAlias = (
+    Refused | InstrumentListed | InstrumentDelisted | AccountOpened | Deposited | Withdrawn | Transferred | Supplied
+    | Filled | OrderOpened | OrdersCancelled | Marked | Settled | Funded | Accrued | Expired | PolicySet | Staged
+    | Liquidated | AuctionStarted | AuctionTaken | AuctionClosed | Insured | Deleveraged | LossShared | Swept | Frozen
+)  # fmt: skip
+
+
+class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A command as it entered, who sent it, and the events decided for it."""
+
+    command: Command
+    events: tuple[Event, ...]
+    origin: Origin = "engine"
+    caller: str = ""
+    key: str = ""
+    """Idempotency key of the caller; empty for the engine's own commands."""
