@@ -1,3 +1,29 @@
 """Solvent: margins, values and liquidates a book of leveraged crypto accounts, and explains every number."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from solvent.errors import Problem, SolventError
+
 __version__ = "0.1.0"
+
+__all__ = ["Problem", "SolventError", "__version__"]
+
+_HOME = {
+    "Problem": "solvent.errors",
+    "SolventError": "solvent.errors",
+}
+"""Each public name and the module it lives in, loaded at first use: `import solvent` itself loads nothing."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

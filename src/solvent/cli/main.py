@@ -1,0 +1,101 @@
+"""What people type: one table of commands, each loaded only when it is called."""
+
+from importlib import import_module
+from typing import Annotated, Any, NamedTuple
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from solvent import __version__
+from solvent.errors import SolventError
+
+EXIT_BAD_INPUT = 2
+
+
+class Command(NamedTuple):
+    """Where a command lives, and the line that `solvent --help` shows for it."""
+
+    module: str
+    function: str
+    """A function in typer's form, or a `typer.Typer` that holds several subcommands."""
+    help: str
+
+
+COMMANDS: dict[str, Command] = {}
+
+
+def _load(name: str) -> Any:
+    """The typer command behind a name: here its module, with numba or polars in its wake, is imported."""
+    entry = COMMANDS[name]
+    loaded = getattr(import_module(entry.module), entry.function)
+    if isinstance(loaded, typer.Typer):
+        return typer.main.get_command(loaded)
+    single = typer.Typer(add_completion=False)
+    single.command(name)(loaded)
+    return typer.main.get_command(single)
+
+
+class LazyGroup(TyperGroup):
+    """Shows its commands from the table, loads only the one that is called, and reports bad input."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for name, entry in COMMANDS.items():
+            self.add_command(TyperCommand(name, help=entry.help))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, None if name is None else _load(name), rest
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SolventError as error:
+            _report(error)
+            raise typer.Exit(EXIT_BAD_INPUT) from error
+
+
+def _report(error: SolventError) -> None:
+    """Print an error on stderr, a problem a line, as plain text."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=True, highlight=False)
+    for number, line in enumerate(str(error).splitlines()):
+        label = Text("error: ", "bold red") if number == 0 else Text("  ")
+        console.print(label + Text(_printable(line)), soft_wrap=True)
+
+
+def _printable(line: str) -> str:
+    """The line with what a terminal would obey written out: a file's values may hold escape sequences."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"solvent {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _solvent(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Keep a book of leveraged crypto accounts solvent: margin, liquidate, replay, explain."""
+
+
+def run() -> None:
+    """The `solvent` command: exits with 2 on bad input or usage, 130 when interrupted."""
+    app(prog_name="solvent")
+
