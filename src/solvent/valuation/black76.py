@@ -116,7 +116,8 @@ def greeks(
     """Price, delta, gamma, vega and theta; all shapes broadcast together. Units as `price_grid`.
 
     Against a 40-digit reference: delta within 1e-14 absolute, gamma, vega and theta within 1e-13 of the largest
-    that they can be at any strike (gamma D / (F vol sqrt T), vega D F sqrt T, theta D F vol / sqrt T + |r| max(F, price)).
+    that they can be at any strike: gamma D / (F vol sqrt T), vega D F sqrt T,
+    theta D F vol / sqrt T + |r| max(F, price).
     """
     shape, (f, k, t, v, d), flags = _columns(is_call, forward, strike, years, vol, discount)
     out = np.empty((5, f.size))
@@ -152,7 +153,9 @@ def implied_vol(
         [
             problem(file, i + 1, "years", float(t[i]), "> 0")
             if not t[i] > 0.0
-            else problem(file, i + 1, "price", float(p[i]), f"at least {low[i]:.12g} and below {high[i]:.12g}")
+            else problem(
+                file, i + 1, "price", float(p[i]), f"at least {low[i]:.12g} and below {high[i]:.12g}"
+            )
             for i in np.flatnonzero(np.isnan(out)).tolist()
         ],
         "no volatility gives these prices",

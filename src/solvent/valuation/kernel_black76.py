@@ -55,7 +55,9 @@ def normal_density(z: float) -> float:
     p = p * r + 0.5000000000000019
     p = p * r + 1.0
     p = p * r + 1.0
-    return float(p * HALF_POWERS[n & 1023] * INVERSE_SQRT_2PI)  # the mask keeps a NaN's index inside the table
+    return float(
+        p * HALF_POWERS[n & 1023] * INVERSE_SQRT_2PI
+    )  # the mask keeps a NaN's index inside the table
 
 
 @_inlined
@@ -91,6 +93,12 @@ def mills_ratio(z: float) -> float:
 
 
 @_inlined
+def clamped(z: float) -> float:
+    """At most Z_MAX; NaN stays NaN, which `min` does not promise."""
+    return Z_MAX if z > Z_MAX else z
+
+
+@_inlined
 def out_of_the_money(lo: float, x: float, w: float) -> float:
     """Undiscounted value of the out-of-the-money option; lo = min(F, K), x = ln(lo/hi) <= 0, w = vol sqrt(T).
 
@@ -98,10 +106,7 @@ def out_of_the_money(lo: float, x: float, w: float) -> float:
     """
     h = x / (1.0 if w <= 0.0 else w)
     d1 = h + 0.5 * w
-    z1 = abs(d1)
-    z1 = Z_MAX if z1 > Z_MAX else z1
-    z2 = 0.5 * w - h
-    z2 = Z_MAX if z2 > Z_MAX else z2
+    z1, z2 = clamped(abs(d1)), clamped(0.5 * w - h)
     density = lo * normal_density(z1)
     sign = 1.0 if d1 > 0.0 else -1.0
     base = lo if d1 > 0.0 else 0.0
@@ -129,7 +134,7 @@ def price_grid(
     scenarios = out.shape[1]
     for i in range(out.shape[0]):
         row = i if multiplier.shape[0] > 1 else 0
-        root = math.sqrt(max(years[i], 0.0))
+        root = math.sqrt(0.0 if years[i] < 0.0 else years[i])
         log_moneyness = np.log(forward[i] / strike[i])
         side = 1.0 if is_call[i] else -1.0
         for s in range(scenarios):
@@ -161,11 +166,12 @@ def greeks(
 ) -> None:
     """Write price, delta, gamma, vega, theta of I instruments into the rows of `out`, shape (5, I)."""
     for i in range(out.shape[1]):
-        f, k, t = forward[i], strike[i], max(years[i], 0.0)
+        f, k = forward[i], strike[i]
+        t = 0.0 if years[i] < 0.0 else years[i]
         root = math.sqrt(t)
         w = vol[i] * root
         side = 1.0 if is_call[i] else -1.0
-        lo, hi = min(f, k), max(f, k)
+        lo, hi = (f, k) if f <= k else (k, f)
         x = log_lo_over_hi(lo, hi)
         price = discount[i] * (out_of_the_money(lo, x, w) + max(side * (f - k), 0.0))
         rate = -np.log(discount[i]) / t if t > 0.0 else 0.0
@@ -175,10 +181,10 @@ def greeks(
             gamma = 0.0
         else:
             d1 = (x if f <= k else -x) / w + 0.5 * w
-            z = min(abs(d1), Z_MAX)
+            z = clamped(abs(d1))
             tail = normal_density(z) * mills_ratio(z)
             upper = tail if d1 < 0.0 else 1.0 - tail
-            density = f * normal_density(z) if f <= k else k * normal_density(min(abs(d1 - w), Z_MAX))
+            density = f * normal_density(z) if f <= k else k * normal_density(clamped(abs(d1 - w)))
             gamma = density / (f * f * w)
         out[0, i] = price
         out[1, i] = discount[i] * (upper if is_call[i] else upper - 1.0)
@@ -205,7 +211,7 @@ def solve_deviation(lo: float, x: float, target: float) -> float:
             low = w
         else:
             high = w
-        slope = lo * normal_density(min(abs(x / w + 0.5 * w), Z_MAX))
+        slope = lo * normal_density(clamped(abs(x / w + 0.5 * w)))
         step = value * math.log(target / value) / slope if value > 0.0 and slope > 0.0 else np.inf
         following = w + step
         if not low < following < high:
@@ -228,11 +234,14 @@ def implied_vols(
 ) -> None:
     """Write the volatility of each price, all shapes (I,); NaN outside the no-arbitrage bounds or years <= 0."""
     for i in range(out.shape[0]):
-        lo, hi = min(forward[i], strike[i]), max(forward[i], strike[i])
-        gain = forward[i] - strike[i] if is_call[i] else strike[i] - forward[i]
-        target = price[i] / discount[i] - max(gain, 0.0)
-        if abs(target) <= 4e-16 * hi:
-            target = 0.0  # at intrinsic value within rounding
+        f, k = forward[i], strike[i]
+        lo, hi = (f, k) if f <= k else (k, f)
+        gain = f - k if is_call[i] else k - f
+        target = price[i] / discount[i]
+        if gain > 0.0:
+            target -= gain
+            if abs(target) <= 4e-16 * hi:
+                target = 0.0  # at intrinsic value within the rounding of that subtraction
         if not (0.0 <= target < lo and years[i] > 0.0):
             out[i] = np.nan
         elif target == 0.0:
