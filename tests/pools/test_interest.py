@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from solvent.pools.fixed_point import WAD, scaled
+from solvent.pools.decimals import scaled
+from solvent.pools.fixed_point import WAD
 from solvent.pools.interest import (
     METHODS,
     YEAR_S,
@@ -52,7 +53,8 @@ def rate(curve: KinkedCurve, cash: int, loans: int) -> Fraction:
 
 
 @pytest.mark.parametrize(
-    ("cash", "loans", "percent"), [(100, 0, 1), (60, 40, 3), (20, 80, 5), (10, 90, 42.5), (0, 100, 80), (0, 0, 1)]
+    ("cash", "loans", "percent"),
+    [(100, 0, 1), (60, 40, 3), (20, 80, 5), (10, 90, 42.5), (0, 100, 80), (0, 0, 1)],
 )
 def test_the_rate_at_the_corners(cash: int, loans: int, percent: float) -> None:
     assert borrow_rate_e18(CURVE, cash, loans) == int(percent * 10) * WAD // 1000
@@ -105,7 +107,9 @@ def test_utilisation_stays_between_zero_and_one(cash: int, loans: int) -> None:
 
 
 def test_unsafe_curves_are_named_field_by_field() -> None:
-    bad = KinkedCurve(base_annual=-0.1, slope_high_annual=float("nan"), kink_utilisation=1.0, reserve_factor=1.1)
+    bad = KinkedCurve(
+        base_annual=-0.1, slope_high_annual=float("nan"), kink_utilisation=1.0, reserve_factor=1.1
+    )
     assert [p.field for p in bad.check()] == [
         "base_annual",
         "slope_high_annual",

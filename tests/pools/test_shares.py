@@ -1,4 +1,4 @@
-"""Lenders' shares: the pool's identity after any sequence of steps, rounding against the lender, inflation."""
+"""Lenders' shares: the pool's identity after any steps, rounding against the lender, inflation."""
 
 import msgspec
 import pytest
@@ -36,7 +36,7 @@ def pools(draw: st.DrawFn) -> Pool:
 
 @given(st.lists(st.tuples(st.sampled_from(STEPS), amounts), max_size=30))
 def test_cash_and_loans_are_lenders_and_reserve_after_any_steps(steps: list[tuple[str, int]]) -> None:
-    """`Pool` asserts its identity each time it is made, so reaching the end is the claim; parts are checked here."""
+    """`Pool` asserts its identity each time it is made, so reaching the end is the claim."""
     pool = Pool()
     for name, amount in steps:
         before = pool
@@ -93,7 +93,7 @@ def test_enough_shares_are_asked_for_an_exact_withdrawal(pool: Pool, amount: int
 
 @given(st.integers(1, 10**6), st.integers(1, 10**24), st.integers(1, 10**24))
 def test_a_gift_that_inflates_the_share_costs_more_than_it_takes(first: int, gift: int, victim: int) -> None:
-    """The attacker supplies little, gives the pool interest, and waits for a lender whose shares round down."""
+    """The attacker supplies little, gives the pool a gift, and waits for a lender whose shares round down."""
     pool, own = supply(Pool(), first)
     pool = msgspec.structs.replace(pool, cash=pool.cash + gift, lenders=pool.lenders + gift)
     pool, bought = supply(pool, victim)

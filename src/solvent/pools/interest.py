@@ -6,7 +6,8 @@ import msgspec
 
 from solvent.domain.quantities import mul_div_down, mul_div_up
 from solvent.errors import Problem, problem
-from solvent.pools.fixed_point import WAD, scaled
+from solvent.pools.decimals import scaled
+from solvent.pools.fixed_point import WAD
 
 YEAR_S = 365 * 86_400
 """Seconds of the year that annual rates refer to."""
@@ -52,7 +53,7 @@ class KinkedCurve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Accrual(msgspec.Struct, frozen=True):
-    """One interval's interest of one pool: `sum(interest_atoms) == lenders_atoms + reserve_atoms`, exactly."""
+    """One interval's interest of a pool: `sum(interest_atoms) == lenders_atoms + reserve_atoms`, exactly."""
 
     rate_e18: int
     """Annual rate that borrowers paid."""
@@ -97,7 +98,7 @@ def supply_rate_e18(curve: KinkedCurve, cash_atoms: int, loan_atoms: int) -> int
 
 
 def interest_up(loan_atoms: int, rate_e18: int, interval_s: int) -> int:
-    """Simple interest of one loan over `interval_s` seconds, rounded up; posting it each hour compounds it."""
+    """Simple interest of a loan over `interval_s` seconds, rounded up; posting it each hour compounds it."""
     return mul_div_up(loan_atoms * rate_e18, interval_s, WAD * YEAR_S)
 
 
