@@ -55,9 +55,8 @@ def normal_density(z: float) -> float:
     p = p * r + 0.5000000000000019
     p = p * r + 1.0
     p = p * r + 1.0
-    return float(
-        p * HALF_POWERS[n & 1023] * INVERSE_SQRT_2PI
-    )  # the mask keeps a NaN's index inside the table
+    # The mask keeps the index inside the table, whatever integer a NaN became.
+    return float(p * HALF_POWERS[n & 1023] * INVERSE_SQRT_2PI)
 
 
 @_inlined
@@ -232,7 +231,7 @@ def implied_vols(
     discount: F64,
     out: F64,
 ) -> None:
-    """Write the volatility of each price, all shapes (I,); NaN outside the no-arbitrage bounds or years <= 0."""
+    """Write the volatility of each price, all shapes (I,); NaN outside no-arbitrage bounds and at expiry."""
     for i in range(out.shape[0]):
         f, k = forward[i], strike[i]
         lo, hi = (f, k) if f <= k else (k, f)
