@@ -82,7 +82,7 @@ fits() {
         "cpython 3.11" | "cpython 3.12" | "cpython 3.13" | "cpython 3.14") ;;
         *) seen="$seen $1 is $version;"; return 1 ;;
     esac
-    "$1" -c 'import ensurepip, venv' 2>/dev/null || {
+    "$1" -c 'import ensurepip, venv' >/dev/null 2>&1 || {
         seen="$seen $1 is $version without venv (on Debian and Ubuntu: apt install python3-venv);"
         return 1
     }

@@ -98,4 +98,3 @@ def _solvent(
 def run() -> None:
     """The `solvent` command: exits with 2 on bad input or usage, 130 when interrupted."""
     app(prog_name="solvent")
-
