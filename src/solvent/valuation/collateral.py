@@ -16,9 +16,9 @@ from solvent.valuation.tiers import (
 
 
 def tiered_haircut_usd(value_usd: ArrayLike, edges_usd: Sequence[float], rates: Sequence[float]) -> F64:
-    """Haircut on collateral in USD: tier j's rate on what lies between edges j - 1 and j, all above the last edge.
+    """Haircut on collateral in USD: tier j's rate on the value between edges j - 1 and j.
 
-    The last edge is the cap: value beyond it counts for nothing. An infinite last edge means no cap.
+    The last edge is the cap: value above it counts for nothing. An infinite last edge means no cap.
 
     Parameters
     ----------
@@ -34,7 +34,8 @@ def tiered_haircut_usd(value_usd: ArrayLike, edges_usd: Sequence[float], rates: 
     ndarray, shape of `value_usd`
         At most the value itself.
     """
-    return marginal_charge(value_usd, edges_usd, (*rates, 1.0))
+    value = np.maximum(np.asarray(value_usd, np.float64), 0.0)
+    return np.asarray(np.minimum(marginal_charge(value, edges_usd, (*rates, 1.0)), value))
 
 
 def tiered_haircut_up(value_atoms: int, edges_atoms: Sequence[int], rates_e9: Sequence[int]) -> int:

@@ -1,4 +1,4 @@
-"""What it costs to close: square-root impact, the walk down a visible book, and the charge on concentration."""
+"""What it costs to close: square-root impact, a walk down the visible book, the charge on concentration."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from solvent.domain.quantities import div_up
 from solvent.valuation.tiers import F64, RATE_ONE, marginal_charge, marginal_charge_e9
 
 IMPACT_FACTOR = 0.8
@@ -27,8 +28,9 @@ def impact_fraction(
 ) -> F64:
     """Square-root impact Y sigma sqrt(Q / V), capped: the share of the price that a trade of size Q gives up.
 
-    Source: B. Tóth et al., "Anomalous price impact and the critical nature of liquidity", Physical Review X 1
-    (2011); I. Zovko and others find the same on crypto markets.
+    Source: B. Tóth et al., "Anomalous price impact and the critical nature of liquidity in financial
+    markets", Physical Review X 1 (2011); J. Donier and J. Bonart, "A million metaorder analysis of market
+    impact on the Bitcoin" (2015) find the same law there.
 
     Parameters
     ----------
@@ -63,9 +65,8 @@ def impact_cost_usd(
     most: float = IMPACT_MAX,
 ) -> F64:
     """What the trade of `impact_fraction` loses, in USD: the fraction times |Q|."""
-    return np.abs(np.asarray(size_usd, np.float64)) * impact_fraction(
-        size_usd, volume_usd, sigma, factor, most
-    )
+    fraction = impact_fraction(size_usd, volume_usd, sigma, factor, most)
+    return np.abs(np.asarray(size_usd, np.float64)) * fraction
 
 
 def participation_cost_usd(
@@ -108,7 +109,7 @@ def participation_cost_up(
     Edges fall between whole units, so all is counted in 1e-9 units and rounded once, at the end.
     """
     charge_e18 = marginal_charge_e9(size * RATE_ONE, [edge * volume_daily for edge in edges_e9], rates_e9)
-    return -(-charge_e18 * price_range_e9 // RATE_ONE**3)
+    return div_up(charge_e18 * price_range_e9, RATE_ONE**3)
 
 
 class BookWalk(NamedTuple):

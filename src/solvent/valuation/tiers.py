@@ -1,4 +1,4 @@
-"""Marginal tiers: a charge whose rate rises with size, like a tax; in floats by array and in exact integers."""
+"""Marginal tiers: a charge whose rate rises with size, like a tax; in floats and in exact integers."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from solvent.domain.quantities import div_up
 from solvent.errors import Problem, problem
 
 F64 = NDArray[np.float64]
@@ -46,7 +47,7 @@ def marginal_charge_up(size: int, edges: Sequence[int], rates_e9: Sequence[int])
 
     edges: n - 1 whole numbers in the unit of size. rates_e9: n whole numbers of 1e-9.
     """
-    return -(-marginal_charge_e9(size, edges, rates_e9) // RATE_ONE)
+    return div_up(marginal_charge_e9(size, edges, rates_e9), RATE_ONE)
 
 
 def marginal_charge_e9(size: int, edges: Sequence[int], rates_e9: Sequence[int]) -> int:
@@ -71,7 +72,7 @@ def check_tiers(
     if len(rates) != len(edges) + 1:
         accepted = f"{len(edges) + 1} rates, one more than the {len(edges)} edges"
         problems.append(problem(file, None, f"{field}.rates", list(rates), accepted))
-    if not all(0.0 < edge for edge in edges) or not all(low < high for low, high in pairwise(edges)):
+    if not all(edge > 0.0 for edge in edges) or not all(low < high for low, high in pairwise(edges)):
         problems.append(problem(file, None, f"{field}.edges", list(edges), "above 0 and rising"))
     if not all(0.0 <= rate <= most for rate in rates):
         problems.append(problem(file, None, f"{field}.rates", list(rates), f"each from 0 to {most:g}"))
