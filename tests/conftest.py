@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name what failed before pytest ran, where a reader looks: just above the closing line."""
-    failed = os.environ.get("SOLVENT_CHECKS_FAILED", "").split()
-    if failed:
+    """Above the closing line: the seconds of each folder, and what failed before pytest ran."""
+    seconds: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                folders = Path(report.nodeid.partition("::")[0]).parts[1:-1]
+                seconds[folders[0] if folders else "top"] += report.duration
+    terminalreporter.write_line(
+        "seconds: " + ", ".join(f"{name} {seconds[name]:.0f}" for name in sorted(seconds))
+    )
+    if failed := os.environ.get("SOLVENT_CHECKS_FAILED", "").split():
         terminalreporter.write_line(f"checks that failed above: {', '.join(failed)}", red=True, bold=True)

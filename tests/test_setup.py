@@ -7,6 +7,7 @@ import subprocess
 import tomllib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 
 import pytest
@@ -211,3 +212,27 @@ def test_every_lock_is_cut_from_the_one_that_tests_use() -> None:
     tested = locked(ROOT / "requirements-dev.lock")
     for lock in LOCKS:
         assert {name: tested.get(name) for name in locked(lock)} == locked(lock), lock.name
+
+
+COPYLEFT = re.compile(r"\b(AGPL|GPL|BUSL|SSPL|GNU (Affero )?General Public|Business Source)", re.IGNORECASE)
+
+
+def licences(package: str) -> list[str]:
+    """What an installed package says its licence is; nothing for one that this platform does without."""
+    try:
+        said = metadata(package)
+    except PackageNotFoundError:
+        return []
+    classifiers = [each for each in said.get_all("Classifier", []) if each.startswith("License")]
+    return [said.get("License-Expression", ""), said.get("License", "").partition("\n")[0], *classifiers]
+
+
+def test_what_the_product_installs_is_not_copyleft() -> None:
+    packages = {name for lock in LOCKS if "dev" not in lock.name for name in locked(lock)}
+    assert sum(bool(licences(name)) for name in packages) > len(packages) / 2
+    assert not {name: said for name in packages if COPYLEFT.search(str(said := licences(name)))}
+
+
+@pytest.mark.parametrize("text", ["GPL-3.0-or-later", "AGPL-3.0", "License :: GNU General Public License v3"])
+def test_copyleft_would_be_seen(text: str) -> None:
+    assert COPYLEFT.search(text)
