@@ -1,0 +1,73 @@
+"""What a margin rule is, and the rules by name."""
+
+from importlib.metadata import entry_points
+from typing import Any, ClassVar, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from solvent.domain.book import Book
+from solvent.domain.market import Market
+from solvent.domain.policy import Policy
+from solvent.domain.universe import Universe
+from solvent.errors import Problem, SolventError, problem
+from solvent.margin.statement import ExactStatement, Explanation, Statement
+
+I64 = NDArray[np.int64]
+
+
+class Prepared(Protocol):
+    """A rule with the work done that all accounts share."""
+
+    def assess(self, book: Book, accounts: I64 | None = None) -> Statement:
+        """Statement of `accounts` (all of the book by default)."""
+        ...
+
+    def exact(self, book: Book, account: int) -> ExactStatement:
+        """The integer form of one account: what decides."""
+        ...
+
+    def explain(self, book: Book, account: int) -> Explanation:
+        """Every term of one account."""
+        ...
+
+
+class Rule(Protocol):
+    """A margin rule: stateless, named, with a struct of parameters."""
+
+    name: ClassVar[str]
+    Params: ClassVar[type[msgspec.Struct]]
+    needs: ClassVar[frozenset[str]]
+    """Market fields without which it cannot run."""
+
+    def check(self, params: Any, universe: Universe) -> list[Problem]:
+        """Everything unsafe in the parameters or not marginable in the universe."""
+        ...
+
+    def prepare(self, universe: Universe, market: Market, policy: Policy) -> Prepared:
+        """Do the work that all accounts share. Raises SolventError with all problems."""
+        ...
+
+
+BUILT_IN = {"portfolio": "solvent.margin.rules.portfolio.rule:Portfolio"}
+"""Rules by name; loaded when used."""
+
+
+def rule(name: str) -> Rule:
+    """The rule of that name: built in, or from an entry point of group `solvent.rules`.
+
+    Raises SolventError naming the rules there are. A built-in name cannot be replaced.
+    """
+    if name in BUILT_IN:
+        from importlib import import_module
+
+        module, _, attribute = BUILT_IN[name].partition(":")
+        found: Rule = getattr(import_module(module), attribute)()
+        return found
+    for entry in entry_points(group="solvent.rules"):
+        if entry.name == name:
+            plugged: Rule = entry.load()()
+            return plugged
+    known = sorted({*BUILT_IN, *(entry.name for entry in entry_points(group="solvent.rules"))})
+    raise SolventError(problem("policy", None, "margin.rule", name, f"one of {', '.join(known)}"))
