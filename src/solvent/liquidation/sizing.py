@@ -1,0 +1,355 @@
+"""Sizing: how many lots of each leg to close so that an account has its buffer back at the least cost.
+
+The surplus E' - (1 + buffer) MM' is concave in the lots closed under every convex margin rule. So the
+cheapest closing is a convex programme, and a rule need do no more than price a few hypothetical portfolios:
+each answer gives a plane above the surplus, and a linear programme over the planes proposes the next.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linprog
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+Requirement: TypeAlias = Callable[[I64], tuple[F64, F64]]
+"""Prices k hypothetical portfolios at once: lots int64 [k, legs] -> equity and maintenance margin in USD,
+float64 [k] each. All else of the account is as it is, and what is closed is closed at the mark: costs are not
+its business. Margin less equity must be convex in the lots; legs a little larger than they are, or just
+flipped, may be asked for."""
+
+CUTS_MOST = 40
+"""Planes after which the last proposal is repaired leg by leg; three to six are usual."""
+LATTICE_SMALL = 256
+"""With so few whole-lot choices in all, every one is priced: rounding a real solution could miss the best."""
+NEIGHBOURS_MOST = 256
+"""Rows that one look around a whole-lot solution may price."""
+_GRID = 8
+_STEP_SHIFT = 20
+"""Slopes are measured over a leg's 2**-20 part: coarse enough for floats, fine enough to meet few corners."""
+_TOLERANCE = 1e-10
+"""By how much HiGHS may miss a plane, relative to its largest term: the least that it takes."""
+_COARSE = 1e-6
+"""Where a single lot costs more than this part of the whole, it is worth looking at the neighbouring lots."""
+
+
+class Sizing(msgspec.Struct, frozen=True):
+    """What to close."""
+
+    closed_lots: I64
+    """Lots to close of each leg, >= 0, toward zero, [legs]."""
+    cost_usd: float
+    """Impact and penalty of it at the caller's cost per lot."""
+    surplus_usd: float
+    """E' - (1 + buffer) MM' after it and its cost."""
+    restored: bool
+    """Whether the surplus is >= 0; if not, everything is closed and more steps must follow."""
+
+
+def closed_form(
+    lots: I64,
+    requirement: Requirement,
+    cost_usd_per_lot: F64,
+    lot_minimum: I64 | None = None,
+    buffer: float = 0.15,
+) -> Sizing:
+    """Exact for one leg; several legs one after another, those first that free most surplus a USD of cost.
+
+    Each leg is closed to the least whole-lot amount that restores the buffer, or to where its surplus peaks.
+    A leg whose closing only raises margin (a hedge) is left alone. Arguments as in `linear_programme`.
+    """
+    account = _Account(lots, requirement, cost_usd_per_lot, lot_minimum, buffer)
+    legs = len(account.size)
+    surplus = account.surplus(np.vstack([np.zeros(legs, np.int64), np.diag(account.size)]))
+    if surplus[0] >= 0:
+        return account.result(np.zeros(legs, np.int64))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        freed = (surplus[1:] - surplus[0]) / (account.cost * account.size)
+    order = np.argsort(-np.nan_to_num(freed, nan=-np.inf), kind="stable")
+    units, restored = account.extended(np.zeros(legs, np.int64), order)
+    return account.result(units) if restored else account.result(account.top)
+
+
+def linear_programme(
+    lots: I64,
+    requirement: Requirement,
+    cost_usd_per_lot: F64,
+    lot_minimum: I64 | None = None,
+    buffer: float = 0.15,
+) -> Sizing:
+    """Least cost over all legs at once, hedges kept: Kelley's cutting planes, then whole lots.
+
+    J. E. Kelley, "The cutting-plane method for solving convex programs" (1960). One plane is a fractional
+    knapsack, solved by sorting; more go to HiGHS. Where the whole-lot choices are few all of them are priced
+    and the best is exact; otherwise the result is rounded up to whole lots and verified by `requirement`.
+
+    Parameters
+    ----------
+    lots: signed lots, int64 [legs], below 2**62 in size.
+    requirement: see `Requirement`.
+    cost_usd_per_lot: impact and penalty of closing one lot, >= 0, float64 [legs].
+    lot_minimum: amounts closed are whole multiples of it, or the whole leg; int64 [legs] >= 1, default 1.
+    buffer: part of the maintenance margin that equity must exceed it by.
+    """
+    if len(lots) == 1:
+        return closed_form(lots, requirement, cost_usd_per_lot, lot_minimum, buffer)
+    account = _Account(lots, requirement, cost_usd_per_lot, lot_minimum, buffer)
+    if int(np.prod((account.top + 1).astype(object))) <= LATTICE_SMALL:
+        return account.result(_enumerated(account))
+    units = np.zeros(len(account.size), np.int64)
+    planes = _Planes(account)
+    for _ in range(CUTS_MOST):
+        value, slope = planes.add(account.closed(units))
+        if value >= 0:
+            return account.result(_improved(account, units))
+        cheapest = planes.cheapest()
+        if cheapest is None:
+            return account.result(account.top)
+        previous, units = units, account.units_up(cheapest)
+        if np.array_equal(previous, units):
+            break
+    return account.result(_repaired(account, units, slope))
+
+
+def full(
+    lots: I64,
+    requirement: Requirement,
+    cost_usd_per_lot: F64,
+    lot_minimum: I64 | None = None,
+    buffer: float = 0.15,
+) -> Sizing:
+    """Everything. Arguments as in `linear_programme`."""
+    account = _Account(lots, requirement, cost_usd_per_lot, lot_minimum, buffer)
+    return account.result(account.top)
+
+
+class _Account:
+    """The account being sized, in units of each leg's lot minimum; the last unit of a leg may be smaller."""
+
+    def __init__(
+        self, lots: I64, requirement: Requirement, cost: F64, minimum: I64 | None, buffer: float
+    ) -> None:
+        self.lots, self.size = lots, np.abs(lots)
+        self.sign: I64 = np.sign(lots).astype(np.int64)
+        self.unit = np.ones_like(lots) if minimum is None else minimum
+        self.top: I64 = -(-self.size // self.unit)
+        self.requirement, self.cost, self.buffer = requirement, cost, buffer
+
+    def surplus(self, closed: I64) -> F64:
+        """E' - (1 + buffer) MM' in USD for each row of lots closed: [k, legs] -> [k]."""
+        equity, maintenance = self.requirement(self.lots - self.sign * closed)
+        surplus: F64 = equity - self.charge(closed) - (1 + self.buffer) * maintenance
+        assert np.isfinite(surplus).all(), "the requirement gave no number"
+        return surplus
+
+    def charge(self, closed: I64) -> F64:
+        """Cost in USD of each row of lots closed."""
+        charge: F64 = closed.astype(np.float64) @ self.cost
+        return charge
+
+    def closed(self, units: I64) -> I64:
+        """Lots of so many units of each leg."""
+        closed: I64 = np.minimum(units * self.unit, self.size)
+        return closed
+
+    def units_up(self, amounts: F64) -> I64:
+        """Whole units at or above real amounts of lots."""
+        units: I64 = np.minimum(np.ceil(amounts / self.unit).astype(np.int64), self.top)
+        return units
+
+    def result(self, units: I64) -> Sizing:
+        closed = self.closed(units)
+        surplus = float(self.surplus(closed[None, :])[0])
+        return Sizing(closed, float(self.charge(closed)), surplus, surplus >= 0)
+
+    def extended(self, units: I64, order: Sequence[int] | I64) -> tuple[I64, bool]:
+        """Close more, one leg after another in `order`, until the surplus is >= 0: (units, whether it is)."""
+        units = units.copy()
+        for leg in order:
+            start = int(units[leg])
+
+            def along(more: Sequence[int], leg: int = int(leg), start: int = start) -> F64:
+                rows = np.repeat(units[None, :], len(more), axis=0)
+                rows[:, leg] = [start + each for each in more]
+                return self.surplus(self.closed(rows))
+
+            more, restored = least(along, int(self.top[leg]) - start)
+            units[leg] = start + more
+            if restored:
+                return units, True
+        return units, False
+
+
+def least(surplus_at: Callable[[Sequence[int]], F64], top: int) -> tuple[int, bool]:
+    """The least integer in [0, top] at which a concave function is >= 0, and True; else its peak, and False.
+
+    A chord of a concave function crosses zero after the function does, the line through two points before the
+    root crosses it earlier: both close in on the root at once, and meet within a piece that is straight.
+    `surplus_at` evaluates several integers in one call.
+    """
+    points = sorted({top * i // _GRID for i in range(_GRID + 1)})
+    values = surplus_at(points)
+    while values.max() < 0:
+        peak = int(values.argmax())
+        low, high = points[max(peak - 1, 0)], points[min(peak + 1, len(points) - 1)]
+        if high - low <= 2:
+            return points[peak], False
+        points = sorted({low + (high - low) * i // _GRID for i in range(_GRID + 1)} | {points[peak]})
+        values = surplus_at(points)
+    first = int(np.argmax(values >= 0))
+    known = [(point, float(value)) for point, value in zip(points, values, strict=True)]
+    if first == 0:
+        return points[0], True
+    below, root = known[max(first - 2, 0) : first], known[first]
+    while root[0] - below[-1][0] > 1:
+        guesses = _guesses(below, root)
+        for guess, value in zip(guesses, surplus_at(guesses), strict=True):
+            if value >= 0:
+                root = guess, float(value)
+                break
+            below = [below[-1], (guess, float(value))]
+    return root[0], True
+
+
+def _guesses(below: list[tuple[int, float]], root: tuple[int, float]) -> list[int]:
+    """Integers strictly between the last point below zero and the first above it that are worth a look."""
+    (low, under), (high, over) = below[-1], root
+    chord = low + int(np.ceil((high - low) * (-under / (over - under))))
+    guesses = {(low + high) // 2, chord, chord - 1}
+    if len(below) == 2 and under > below[0][1]:
+        line = low + int((low - below[0][0]) * (-under / (under - below[0][1])))
+        guesses |= {line, line + 1}
+    return sorted({min(max(guess, low + 1), high - 1) for guess in guesses})
+
+
+class _Planes:
+    """Planes above the surplus: slope . closed >= need is necessary for a surplus >= 0."""
+
+    def __init__(self, account: _Account) -> None:
+        self.account = account
+        self.points: list[I64] = []
+        self.values: list[F64] = []
+        self.slopes: list[F64] = []
+        self.needs: list[float] = []
+
+    def add(self, point: I64) -> tuple[float, F64]:
+        """Add the plane at a point; returns the surplus there and the plane's slope in USD a lot.
+
+        Central differences, because a hedged book sits on a corner of its rule, and there the mean of both
+        sides is a plane above the surplus where one side alone is not. A plane that still cuts below a value
+        seen before is lifted to it.
+        """
+        legs = len(point)
+        step = np.diag(np.maximum(self.account.size >> _STEP_SHIFT, 1))
+        rows = np.vstack([point, point + step, point - step])
+        values = self.account.surplus(rows)
+        slope = (values[1 : legs + 1] - values[legs + 1 :]) / (2 * step.diagonal())
+        self.points.append(rows)
+        self.values.append(values)
+        seen, at = np.concatenate(self.values), np.concatenate(self.points)
+        height = float((seen - (at - point) @ slope).max())
+        self.slopes.append(slope)
+        self.needs.append(float(slope @ point) - height)
+        return float(values[0]), slope
+
+    def cheapest(self) -> F64 | None:
+        """Least-cost amounts that all planes allow, float64 [legs]; None where there are none.
+
+        Rounding up to whole units loses what planes that fall in a leg lose over one unit, and the solver is
+        exact only to its tolerance. The planes ask for that much more, so that what comes out stays above
+        them; without it where no amounts give that.
+        """
+        slopes, needs = np.array(self.slopes), np.array(self.needs)
+        spare = np.maximum(-slopes, 0) @ self.account.unit
+        spare += 10 * _TOLERANCE * np.abs(slopes * self.account.size).max(axis=1)
+        found = self._solved(slopes, needs + spare)
+        return self._solved(slopes, needs) if found is None else found
+
+    def _solved(self, slopes: F64, needs: F64) -> F64 | None:
+        cost, size = self.account.cost, self.account.size.astype(np.float64)
+        if len(slopes) == 1:
+            return _knapsack(cost, size, slopes[0], float(needs[0]))
+        rows = slopes * size
+        scale = np.maximum(np.abs(rows).max(axis=1), 1e-300)
+        dearest = float((cost * size).max()) or 1.0
+        found = linprog(
+            cost * size / dearest,
+            A_ub=-rows / scale[:, None],
+            b_ub=-needs / scale,
+            bounds=(0, 1),
+            method="highs",
+            options={"primal_feasibility_tolerance": _TOLERANCE},
+        )
+        return np.asarray(found.x) * size if found.status == 0 else None
+
+
+def _knapsack(cost: F64, size: F64, slope: F64, need: float) -> F64 | None:
+    """Least-cost amounts in [0, size] with slope . amounts >= need: legs that free most a USD go first."""
+    amounts = np.zeros_like(size)
+    useful = np.flatnonzero(slope > 0)
+    with np.errstate(divide="ignore"):
+        order = useful[np.argsort(-(slope[useful] / cost[useful]), kind="stable")]
+    for leg in order:
+        amounts[leg] = min(size[leg], max(need / slope[leg], 0.0))
+        if amounts[leg] < size[leg]:
+            return amounts
+        need -= float(slope[leg] * size[leg])
+    return None if need > 0 else amounts
+
+
+def _enumerated(account: _Account) -> I64:
+    """The cheapest of all whole-lot choices that restores the buffer; everything where none does."""
+    grid: I64 = np.indices(tuple(account.top + 1)).reshape(len(account.top), -1).T.astype(np.int64)
+    closed = account.closed(grid)
+    good = np.flatnonzero(account.surplus(closed) >= 0)
+    if not good.size:
+        return account.top
+    best: I64 = grid[good[np.argmin(account.charge(closed)[good])]]
+    return best
+
+
+def _repaired(account: _Account, units: I64, slope: F64) -> I64:
+    """More of single legs where the planes know no better; everything where that is not enough."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        freed = np.nan_to_num(slope / account.cost, nan=-np.inf)
+    units, restored = account.extended(units, np.argsort(-freed, kind="stable"))
+    return _improved(account, units) if restored else account.top
+
+
+def _improved(account: _Account, units: I64) -> I64:
+    """Walk to a cheaper neighbour, a unit away in any leg, for as long as there is one.
+
+    Only where a unit costs enough to be worth the look.
+    """
+    legs, cost = len(units), float(account.charge(account.closed(units)))
+    if (account.cost * account.unit).max() <= _COARSE * cost:
+        return units
+    if 3**legs <= NEIGHBOURS_MOST:
+        around = np.indices((3,) * legs).reshape(legs, -1).T - 1
+    else:
+        around = -np.eye(legs, dtype=np.int64)
+    for _ in range(CUTS_MOST):
+        near = units + around
+        near = near[((near >= 0) & (near <= account.top)).all(axis=1)]
+        costs = account.charge(account.closed(near))
+        near, costs = near[costs < cost], costs[costs < cost]
+        if not len(near):
+            break
+        good = account.surplus(account.closed(near)) >= 0
+        if not good.any():
+            break
+        near, costs = near[good], costs[good]
+        units, cost = near[costs.argmin()], float(costs.min())
+    return units
+
+
+METHODS: dict[str, Callable[[I64, Requirement, F64, I64 | None, float], Sizing]] = {
+    "closed_form": closed_form,
+    "linear_programme": linear_programme,
+    "full": full,
+}
+"""Ways of sizing that a policy can name."""
