@@ -65,9 +65,7 @@ def test_prices_and_greeks_match_the_40_digit_reference() -> None:
     expected = [reference(*row) for row in zip(*columns, strict=True)]
 
     def error(found: np.ndarray, name: str) -> np.ndarray:
-        return np.array(
-            [float(abs(mp.mpf(float(x)) - e[name])) for x, e in zip(found, expected, strict=True)]
-        )
+        return np.array([float(abs(mp.mpf(float(x)) - e[name])) for x, e in zip(found, expected, strict=True)])
 
     scale = np.maximum(f, prices)
     rate = np.abs(np.log(d) / t)
@@ -127,22 +125,16 @@ def test_published_prices(shared: Path) -> None:
     vol=st.floats(0.0, 20.0),
     discount=st.floats(0.1, 1.2),
 )
-def test_put_call_parity_and_bounds(
-    forward: float, distance: float, years: float, vol: float, discount: float
-) -> None:
+def test_put_call_parity_and_bounds(forward: float, distance: float, years: float, vol: float, discount: float) -> None:
     strike = forward * float(np.exp(distance))
     call, put = black76.price(forward, strike, years, [True, False], vol, discount)
-    assert call - put == pytest.approx(
-        discount * (forward - strike), abs=PRICE_TOLERANCE * max(forward, strike)
-    )
+    assert call - put == pytest.approx(discount * (forward - strike), abs=PRICE_TOLERANCE * max(forward, strike))
     for value, is_call, most in ((call, True, forward), (put, False, strike)):
         low = discount * float(black76.intrinsic(forward, strike, is_call))
         assert low <= value <= discount * most * (1 + 1e-15)
 
 
-@given(
-    distance=st.floats(-1.0, 1.0), years=st.floats(0.001, 2.0), vol=st.floats(0.05, 3.0), call=st.booleans()
-)
+@given(distance=st.floats(-1.0, 1.0), years=st.floats(0.001, 2.0), vol=st.floats(0.05, 3.0), call=st.booleans())
 def test_price_rises_with_volatility_and_is_convex_in_the_strike(
     distance: float, years: float, vol: float, call: bool
 ) -> None:
@@ -174,9 +166,7 @@ def test_expiry_and_zero_volatility_are_intrinsic_exactly(years: float, call: bo
 
 def test_extreme_inputs_never_give_nan_and_nan_is_never_hidden() -> None:
     sizes = [1e-300, 1e-8, 1.0, 1e8, 1e300]
-    rows = list(
-        itertools.product(sizes, sizes, [0.0, 1e-300, 1e-9, 1.0, 1e3], [True, False], [0.0, 1e-9, 1.0, 1e3])
-    )
+    rows = list(itertools.product(sizes, sizes, [0.0, 1e-300, 1e-9, 1.0, 1e3], [True, False], [0.0, 1e-9, 1.0, 1e3]))
     columns = [np.array(column) for column in zip(*rows, strict=True)]
     prices = black76.price(*columns)
     assert np.isfinite(prices).all()
@@ -232,9 +222,7 @@ def test_implied_vol_of_intrinsic_value_is_zero_and_tiny_prices_solve() -> None:
 
 def test_implied_vol_names_every_impossible_price() -> None:
     with pytest.raises(SolventError) as caught:
-        black76.implied_vol(
-            [5.0, 29.0, 130.0, np.nan, 7.0], 130.0, 100.0, [1, 1, 1, 1, 0], [False] + [True] * 4
-        )
+        black76.implied_vol([5.0, 29.0, 130.0, np.nan, 7.0], 130.0, 100.0, [1, 1, 1, 1, 0], [False] + [True] * 4)
     rows = [(each.row, each.field) for each in caught.value.problems]
     assert rows == [(2, "price"), (3, "price"), (4, "price"), (5, "years")]
     assert "at least 30 and below 130" in str(caught.value)

@@ -38,9 +38,7 @@ def test_no_cap_and_unlisted_asset() -> None:
     value=st.integers(-(10**9), 10**15),
     more=st.integers(0, 10**12),
 )
-def test_haircut_is_bounded_and_more_collateral_never_counts_for_less(
-    rates: list[int], value: int, more: int
-) -> None:
+def test_haircut_is_bounded_and_more_collateral_never_counts_for_less(rates: list[int], value: int, more: int) -> None:
     edges = (10**10, 10**13)
     charge = tiered_haircut_up(value, edges, rates)
     assert 0 <= charge <= max(value, 0)

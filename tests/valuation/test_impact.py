@@ -27,9 +27,7 @@ def test_square_root_law_by_hand() -> None:
 
 
 def test_impact_without_volume_is_the_cap_and_of_nothing_is_nothing() -> None:
-    np.testing.assert_array_equal(
-        impact_fraction([0.0, 1.0, 1e12], [0.0, 0.0, 1.0], 0.04), [0, IMPACT_MAX, IMPACT_MAX]
-    )
+    np.testing.assert_array_equal(impact_fraction([0.0, 1.0, 1e12], [0.0, 0.0, 1.0], 0.04), [0, IMPACT_MAX, IMPACT_MAX])
     assert impact_fraction(1e12, 1.0, 0.04, most=0.2) == 0.2
     assert np.isnan(impact_fraction(1.0, np.nan, 0.04))
 
@@ -68,9 +66,7 @@ def test_concentration_exact_form_rounds_up_rises_and_is_convex(
     by_hand *= Fraction(price_range, 10**9)
     found = participation_cost_up(size, volume, price_range)
     assert 0 <= found - by_hand < 1
-    assert participation_cost_usd(size, volume, price_range / 1e9) == pytest.approx(
-        float(by_hand), rel=1e-9, abs=1
-    )
+    assert participation_cost_usd(size, volume, price_range / 1e9) == pytest.approx(float(by_hand), rel=1e-9, abs=1)
     other = participation_cost_up(more, volume, price_range)
     assert participation_cost_up(size + more, volume, price_range) >= found + other - 1
 

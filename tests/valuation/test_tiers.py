@@ -45,9 +45,7 @@ def test_exact_form_is_the_charge_rounded_up(schedule: tuple[list[int], list[int
         lower = upper
     found = marginal_charge_up(size, edges, rates)
     assert 0 <= found - by_hand < 1
-    assert marginal_charge(size, edges, np.array(rates) / RATE_ONE) == pytest.approx(
-        float(by_hand), rel=1e-12
-    )
+    assert marginal_charge(size, edges, np.array(rates) / RATE_ONE) == pytest.approx(float(by_hand), rel=1e-12)
 
 
 @given(schedule=schedules, first=st.integers(0, 10**13), second=st.integers(0, 10**13))
