@@ -1,0 +1,158 @@
+"""dYdX v4 cross margin: a fraction of notional per perpetual, the initial one growing with open interest.
+
+Numeraire: quote quantums, integers of 1e-6 USD. Equity is net collateral: the quote balance (which carries
+unsettled profit as entry cost) plus net notional at the oracle price. Unsettled profit counts in full.
+Breach: liquidatable iff maintenance requirement > 0 and net collateral < it (strict); an update passes iff
+net collateral >= initial requirement. Rounding: notional truncates toward zero, the fraction rises in whole
+parts per million, requirements round up.
+Unpublished: nothing.
+Source: dydxprotocol/v4-chain, protocol/x/perpetuals/lib/lib.go, protocol/x/perpetuals/types/liquidity_tier.go,
+protocol/lib/margin.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from solvent.domain.quantities import mul_div_up
+
+PPM = 1_000_000
+QUOTE_ATOMIC_RESOLUTION = -6
+"""A quote quantum is 10^-6 USD."""
+
+
+class Market(msgspec.Struct, frozen=True):
+    """One perpetual: its units, oracle price and liquidity tier."""
+
+    atomic_resolution: int
+    """A base quantum is 10^this of the underlying."""
+    price: int
+    price_exponent: int
+    """The oracle price is price x 10^this USD."""
+    im_ppm: int
+    maintenance_fraction_ppm: int
+    """Maintenance requirement as a fraction of the base initial requirement."""
+    open_interest: int = 0
+    """Base quantums."""
+    open_interest_lower_cap: int = 0
+    open_interest_upper_cap: int = 0
+    """Quote quantums. From lower to upper the initial fraction rises to one; an upper cap of 0 turns it off."""
+
+
+class Risk(msgspec.Struct, frozen=True):
+    """Net collateral and requirements, quote quantums."""
+
+    net_collateral: int
+    initial: int
+    maintenance: int
+
+    def __add__(self, other: "Risk") -> "Risk":
+        return Risk(
+            self.net_collateral + other.net_collateral,
+            self.initial + other.initial,
+            self.maintenance + other.maintenance,
+        )
+
+    @property
+    def is_liquidatable(self) -> bool:
+        """Source: protocol/lib/margin/risk.go `IsLiquidatable`."""
+        return self.maintenance > 0 and self.net_collateral < self.maintenance
+
+    @property
+    def is_initial_collateralized(self) -> bool:
+        return self.net_collateral >= self.initial
+
+    def precedes(self, other: "Risk") -> bool:
+        """Whether this account is liquidated first: lower net collateral / maintenance, by cross-multiplication.
+
+        Among accounts without a maintenance requirement the lower net collateral goes first.
+        Source: protocol/lib/margin/risk.go `Cmp`.
+        """
+        left = self.net_collateral * other.maintenance
+        right = other.net_collateral * self.maintenance
+        if left != right:
+            return left < right
+        return self.net_collateral < other.net_collateral
+
+
+def power_of_ten_down(value: int, exponent: int) -> int:
+    """value x 10^exponent, truncated toward zero."""
+    if exponent >= 0:
+        return value * int(10**exponent)
+    scaled = abs(value) // int(10**-exponent)
+    return scaled if value >= 0 else -scaled
+
+
+def notional_quote(base_quantums: int, market: Market) -> int:
+    """Signed notional in quote quantums, truncated toward zero."""
+    exponent = market.price_exponent + market.atomic_resolution - QUOTE_ATOMIC_RESOLUTION
+    return power_of_ten_down(base_quantums * market.price, exponent)
+
+
+def initial_margin_ppm(im_ppm: int, open_interest: int, lower_cap: int, upper_cap: int) -> int:
+    """Initial fraction at an open interest in quote quantums, whole parts per million, rounded down.
+
+    base + (1 - base) clamp((open interest - lower) / (upper - lower), 0, 1); an upper cap of 0 turns it off.
+    Source: liquidity_tier.go `GetAdjustedInitialMarginPpm`.
+    """
+    if upper_cap == 0 or open_interest <= lower_cap:
+        return im_ppm
+    if open_interest >= upper_cap:
+        return PPM
+    return im_ppm + (PPM - im_ppm) * (open_interest - lower_cap) // (upper_cap - lower_cap)
+
+
+def initial_margin_quote(
+    notional: int,
+    im_ppm: int,
+    open_interest: int = 0,
+    lower_cap: int = 0,
+    upper_cap: int = 0,
+    custom_im_ppm: int = 0,
+) -> int:
+    """Initial requirement in quote quantums, rounded up; amounts in quote quantums, `notional` >= 0.
+
+    `custom_im_ppm` is a fraction that an account chose for itself, where it is higher.
+    Source: liquidity_tier.go `GetInitialMarginQuoteQuantums`.
+    """
+    fraction_ppm = initial_margin_ppm(im_ppm, open_interest, lower_cap, upper_cap)
+    return mul_div_up(notional, max(fraction_ppm, custom_im_ppm), PPM)
+
+
+def margin_requirements(base_quantums: int, market: Market, custom_im_ppm: int = 0) -> tuple[int, int]:
+    """(initial, maintenance) requirement of one position, quote quantums, rounded up.
+
+    Maintenance is a fraction of the base initial requirement, whatever the open interest.
+    """
+    notional = notional_quote(abs(base_quantums), market)
+    initial = initial_margin_quote(
+        notional,
+        market.im_ppm,
+        notional_quote(market.open_interest, market),
+        market.open_interest_lower_cap,
+        market.open_interest_upper_cap,
+        custom_im_ppm,
+    )
+    base = initial_margin_quote(notional, market.im_ppm)
+    return initial, mul_div_up(base, market.maintenance_fraction_ppm, PPM)
+
+
+def position_risk(base_quantums: int, market: Market, custom_im_ppm: int = 0) -> Risk:
+    """Net notional and requirements of one position."""
+    initial, maintenance = margin_requirements(base_quantums, market, custom_im_ppm)
+    return Risk(notional_quote(base_quantums, market), initial, maintenance)
+
+
+def account_risk(quote_quantums: int, positions: Mapping[str, int], markets: Mapping[str, Market]) -> Risk:
+    """Net collateral and requirements of one account.
+
+    Parameters
+    ----------
+    quote_quantums : quote balance, negative where owed.
+    positions : base quantums by market, signed.
+    markets : by the same names.
+    """
+    total = Risk(quote_quantums, 0, 0)
+    for name, base_quantums in positions.items():
+        total = total + position_risk(base_quantums, markets[name])
+    return total
