@@ -1,39 +1,56 @@
-"""Fixed point: the decimals of a policy as exact integers of 1e-18 or 1e-27, and powers of such integers."""
-
-from fractions import Fraction
-from functools import lru_cache
+"""Fixed point as protocols compute it: scales, half-up products, division toward zero, powers."""
 
 WAD = 10**18
-"""One, in integers of 1e-18."""
+"""One, in 18 decimals."""
 RAY = 10**27
-"""One, in integers of 1e-27."""
+"""One, in 27 decimals."""
+RAD = 10**45
+"""One, in 45 decimals: a wad times a ray."""
+BPS = 10**4
+"""One, in basis points."""
+YEAR_S = 31_536_000
+"""365 days."""
+UINT256_MAX = 2**256 - 1
 
 
-@lru_cache(maxsize=1024)
-def scaled(value: float, one: int = WAD) -> int:
-    """The decimal that `value` prints as, times `one`, to the nearest integer (half to even).
+def mul_div_half_up(a: int, b: int, c: int) -> int:
+    """round(a b / c), halves up; a, b >= 0, c > 0."""
+    return (a * b + c // 2) // c
 
-    A policy says 0.98 and means 98/100, not the binary number beside it. Raises ValueError for NaN and infinity.
+
+def div_to_zero(a: int, b: int) -> int:
+    """a / b toward zero, as the EVM divides signed integers; b != 0."""
+    quotient = abs(a) // abs(b)
+    return quotient if (a < 0) == (b < 0) else -quotient
+
+
+def mul_div_to_zero(a: int, b: int, c: int) -> int:
+    """a b / c toward zero; c != 0."""
+    return div_to_zero(a * b, c)
+
+
+def power_half_up(x: int, exponent: int, one: int) -> int:
+    """x ** exponent in fixed point, by repeated squaring, halves up at each product.
+
+    Parameters
+    ----------
+    x : int
+        Base, in units of `one`.
+    exponent : int
+        At least 0.
+    one : int
+        The scale: `RAY` for Maker, `WAD` for Liquity.
+
+    Notes
+    -----
+    The order of squarings and so every rounding is that of `rpow` (makerdao/dss, src/abaci.sol) and of
+    `_decPow` (liquity/bold, contracts/src/Dependencies/LiquityMath.sol).
     """
-    return round(Fraction(repr(value)) * one)
-
-
-def mul_half_up(a: int, b: int, one: int) -> int:
-    """a b / one to the nearest integer, halves up; a, b >= 0."""
-    return (a * b + one // 2) // one
-
-
-def power_half_up(base: int, exponent: int, one: int) -> int:
-    """(base / one)^exponent in units of `one`, by repeated squaring, halves up at each step.
-
-    The order of squarings and roundings is that of the MakerDAO price curves (dss, abaci.sol `rpow`), so that
-    results agree to the last digit. Parameters: base >= 0 in units of `one`; exponent >= 0.
-    """
-    result = base if exponent & 1 else one
-    exponent >>= 1
+    result = x if exponent % 2 else one
+    exponent //= 2
     while exponent:
-        base = mul_half_up(base, base, one)
-        if exponent & 1:
-            result = mul_half_up(result, base, one)
-        exponent >>= 1
+        x = mul_div_half_up(x, x, one)
+        if exponent % 2:
+            result = mul_div_half_up(result, x, one)
+        exponent //= 2
     return result

@@ -1,0 +1,120 @@
+"""Whether a result is what a vector expects: exact fractions, tolerances, nested objects and lists."""
+
+import math
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+import msgspec
+
+from solvent.conform.values import number
+
+ZERO = Fraction(0)
+
+
+class Tolerance(msgspec.Struct, frozen=True):
+    """A number passes within the larger of `abs` and `rel` times what is expected; by default exactly."""
+
+    rel: Fraction = ZERO
+    abs: Fraction = ZERO
+    truncated: bool = False
+    """Both are cut to whole numbers toward zero first."""
+
+    def __str__(self) -> str:
+        if self.truncated:
+            return "equal after truncation"
+        parts = [f"{name} {float(x):g}" for name, x in (("rel", self.rel), ("abs", self.abs)) if x]
+        return ", ".join(parts) or "exact"
+
+
+TRUNCATED = Tolerance(truncated=True)
+NOISE = Fraction(1, 10**13)
+"""Terms that cancel in doubles leave this much of a vector's largest number; no relative tolerance asks for less."""
+
+
+def above_noise(tolerance: Tolerance, expected: Any) -> Tolerance:
+    """A relative tolerance with the absolute floor that doubles need beside the largest number expected."""
+    if not tolerance.rel:
+        return tolerance
+    return msgspec.structs.replace(tolerance, abs=max(tolerance.abs, NOISE * largest(expected)))
+
+
+def largest(expected: Any) -> Fraction:
+    """The largest absolute number anywhere in an expected result, at least zero."""
+    if isinstance(expected, Mapping):
+        return max((largest(each) for each in expected.values()), default=ZERO)
+    if isinstance(expected, list):
+        return max((largest(each) for each in expected), default=ZERO)
+    return abs(number(expected) or ZERO)
+
+
+def differences(expected: Any, found: Any, tolerance: Tolerance, where: str = "") -> list[str]:
+    """Every place where `found` is not what is expected; empty where all agree.
+
+    An object of `expected` names the outputs that are compared: others may be found too. Null is not stated,
+    and not compared. Lists must have the same length. Text of digits is a number.
+    """
+    found = _plain(found)
+    if expected is None:
+        return []
+    if isinstance(expected, Mapping):
+        if not isinstance(found, Mapping):
+            return [_reason(where, f"an object with {', '.join(expected)}", found)]
+        return [
+            each
+            for key, value in expected.items()
+            for each in (
+                differences(value, found[key], tolerance, f"{where}.{key}" if where else str(key))
+                if key in found
+                else [_reason(f"{where}.{key}" if where else str(key), value, "nothing")]
+            )
+        ]
+    if isinstance(expected, list):
+        if not isinstance(found, list) or len(found) != len(expected):
+            return [_reason(where, f"a list of {len(expected)}", found)]
+        return [
+            each
+            for i, (one, other) in enumerate(zip(expected, found, strict=True))
+            for each in differences(one, other, tolerance, f"{where}[{i}]")
+        ]
+    agrees = _agrees(expected, found, tolerance)
+    return [] if agrees else [_reason(where, f"{expected} ({tolerance})", found)]
+
+
+def _agrees(expected: Any, found: Any, tolerance: Tolerance) -> bool:
+    if isinstance(expected, bool) or isinstance(found, bool):
+        return isinstance(expected, bool) and isinstance(found, bool) and expected == found
+    wanted, got = number(expected), number(found)
+    if wanted is None or got is None:
+        return wanted is None and got is None and (expected == found or _both_nan(expected, found))
+    if tolerance.truncated:
+        return math.trunc(wanted) == math.trunc(got)
+    if abs(wanted - got) <= max(tolerance.abs, tolerance.rel * abs(wanted)):
+        return True
+    # "exact" for a float can only mean the same float
+    return isinstance(expected, float) and not tolerance.rel and not tolerance.abs and float(got) == expected
+
+
+def _both_nan(expected: Any, found: Any) -> bool:
+    return all(isinstance(each, float) and math.isnan(each) for each in (expected, found))
+
+
+def _plain(value: Any) -> Any:
+    """Arrays, numpy scalars, tuples and structs as the plain objects of JSON."""
+    if isinstance(value, msgspec.Struct):
+        return msgspec.structs.asdict(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _reason(where: str, expected: Any, found: Any) -> str:
+    prefix = f"{where}: " if where else ""
+    return f"{prefix}expected {_short(expected)}, found {_short(found)}"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Fraction):
+        value = value.numerator if value.denominator == 1 else float(value)
+    text = str(value)
+    return text if len(text) <= 160 else text[:157] + "..."
