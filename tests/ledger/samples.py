@@ -93,9 +93,7 @@ def trading() -> list[e.Entry]:
             (e.Transferred(source=MAKER, target=TAKER, postings=((MAKER, USDC, -5), (TAKER, USDC, 5))),),
         ),
         e.Entry(c.Mark(quotes, (c.SourceVerdict(BTC, "x", 1, 2, "old"),)), (e.Marked(quotes=quotes),)),
-        e.Entry(
-            c.OpenOrder(MAKER, PERPETUAL, 5, 4_200_000), (e.OrderOpened(account=MAKER, order=order),), "owner"
-        ),
+        e.Entry(c.OpenOrder(MAKER, PERPETUAL, 5, 4_200_000), (e.OrderOpened(account=MAKER, order=order),), "owner"),
         e.Entry(
             c.OpenOrder(TAKER, PERPETUAL, -5, 4_300_000),
             (e.OrderOpened(account=TAKER, order=Order(8, PERPETUAL, -5, 4_300_000)),),
@@ -150,11 +148,7 @@ def falling() -> list[e.Entry]:
         ),
         e.Entry(
             c.Accrue(BTC, 480_000),
-            (
-                e.Accrued(
-                    asset=BTC, interval=480_000, rate_e18=7, postings=((TAKER, BTC, -10), (POOL, BTC, 10))
-                ),
-            ),
+            (e.Accrued(asset=BTC, interval=480_000, rate_e18=7, postings=((TAKER, BTC, -10), (POOL, BTC, 10))),),
         ),
         e.Entry(c.MarginCall(TAKER), (call,)),
         e.Entry(

@@ -56,9 +56,7 @@ def test_random_movements_conserve_and_add_up(movements: list[tuple[list[e.Posti
     assert {(o, i): x for o, row in state.positions.items() for i, x in row.items()} == {
         key: leg for key, leg in model_legs.items() if leg != (0, 0)
     }
-    unfounded = [
-        each for each in fields(state.violations()) if not each.startswith(("pool cash", "insurance"))
-    ]
+    unfounded = [each for each in fields(state.violations()) if not each.startswith(("pool cash", "insurance"))]
     assert unfounded == []
     for asset in range(4):
         owed = {account: -x for (account, a), x in model.items() if a == asset and account >= 0 and x < 0}

@@ -69,9 +69,7 @@ def test_the_hash_does_not_depend_on_how_blocks_were_cut() -> None:
     assert cut.hash() == whole.hash()
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in Image.__struct_fields__ if name not in ("version", "height")]
-)
+@pytest.mark.parametrize("name", [name for name in Image.__struct_fields__ if name not in ("version", "height")])
 def test_the_hash_covers_every_field(name: str) -> None:
     state = state_of_the_day(4)
     rows = getattr(image_of(state), name)

@@ -68,15 +68,9 @@ def image_of(state: "State") -> Image:
         instruments=state.universe.instruments,
         policy=state.policy,
         accounts=[(each.name, each.owner, each.isolated, each.stage, each.frozen) for each in state.accounts],
-        balances=sorted(
-            (o, asset, atoms) for o, row in state.balances.items() for asset, atoms in row.items()
-        ),
-        positions=sorted(
-            (o, i, lots, quote) for o, row in state.positions.items() for i, (lots, quote) in row.items()
-        ),
-        shares=sorted(
-            (asset, a, shares) for asset, pool in state.pools.items() for a, shares in pool.shares.items()
-        ),
+        balances=sorted((o, asset, atoms) for o, row in state.balances.items() for asset, atoms in row.items()),
+        positions=sorted((o, i, lots, quote) for o, row in state.positions.items() for i, (lots, quote) in row.items()),
+        shares=sorted((asset, a, shares) for asset, pool in state.pools.items() for a, shares in pool.shares.items()),
         orders=[(a, row[id]) for a, row in sorted(state.orders.items()) for id in sorted(row)],
         quotes=[(state.quotes[i], state.quoted_ns[i]) for i in sorted(state.quotes)],
         funded=sorted(state.funded.items()),
@@ -103,9 +97,7 @@ def state_hash(state: "State") -> bytes:
     image = image_of(state)
     receipts = [(*row[:3], 0, 0) for row in image.receipts]
     plain = msgspec.structs.replace(image, height=0, receipts=receipts)
-    return hashlib.blake2b(
-        msgspec.json.encode(plain, order="sorted"), digest_size=32, person=b"solvent state"
-    ).digest()
+    return hashlib.blake2b(msgspec.json.encode(plain, order="sorted"), digest_size=32, person=b"solvent state").digest()
 
 
 def decode(data: bytes) -> Image:
@@ -115,9 +107,7 @@ def decode(data: bytes) -> Image:
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise SolventError(problem("snapshot", None, "json", str(error), "a state image")) from None
     if image.version != STATE_VERSION:
-        raise SolventError(
-            problem("snapshot", None, "version", image.version, f"state version {STATE_VERSION}")
-        )
+        raise SolventError(problem("snapshot", None, "version", image.version, f"state version {STATE_VERSION}"))
     return image
 
 

@@ -54,9 +54,7 @@ def _balances(state: "State") -> list[Problem]:
         if kept != loans[asset]:
             found.append(_wrong(f"loans of {name}", kept, f"{loans[asset]}, the sum of negative balances"))
         if state.borrowers.get(asset, set()) != borrowers.get(asset, set()):
-            found.append(
-                _wrong(f"borrowers of {name}", state.borrowers.get(asset), "accounts with a negative balance")
-            )
+            found.append(_wrong(f"borrowers of {name}", state.borrowers.get(asset), "accounts with a negative balance"))
         cash = state.balance(POOL, asset) - loans[asset]
         if cash < 0:
             found.append(_wrong(f"pool cash of {name}", cash, "0 or more"))
@@ -80,9 +78,7 @@ def _positions(state: "State") -> list[Problem]:
         if quotes[instrument]:
             found.append(_wrong(f"quote legs of {name}", quotes[instrument], "0 over all owners"))
         if state.holders.get(instrument, set()) != holders.get(instrument, set()):
-            found.append(
-                _wrong(f"holders of {name}", state.holders.get(instrument), "owners with a position")
-            )
+            found.append(_wrong(f"holders of {name}", state.holders.get(instrument), "owners with a position"))
     return found
 
 
