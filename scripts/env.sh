@@ -43,10 +43,14 @@ need() {
 
 extras() { (cd "$root" && ls requirements-*.lock) | sed 's/^requirements-/ /; s/\.lock$//' | tr -d '\n'; }
 
-# What the environment is made from, as one word: the locks, the project's metadata, where the checkout lies.
+# What the environment is made from, as one word: where the checkout lies, the locks, and the project's metadata,
+# which stands before the settings of tools.
 inputs() {
-    { printf '%s\n' "$root"; cat "$root"/requirements*.lock "$root/pyproject.toml" "$root/scripts/boot.lock"; } |
-        cksum | tr ' ' '-'
+    {
+        printf '%s\n' "$root"
+        cat "$root"/requirements*.lock "$root/scripts/boot.lock"
+        sed '/^\[tool\./,$d' "$root/pyproject.toml"
+    } | cksum | tr ' ' '-'
 }
 
 # Whether the environment is as the locks say and holds these extras.

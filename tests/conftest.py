@@ -55,8 +55,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             if isinstance(report, pytest.TestReport):
                 folders = Path(report.nodeid.partition("::")[0]).parts[1:-1]
                 seconds[folders[0] if folders else "top"] += report.duration
-    terminalreporter.write_line(
-        "seconds: " + ", ".join(f"{name} {seconds[name]:.0f}" for name in sorted(seconds))
-    )
+    terminalreporter.write_line("seconds: " + ", ".join(f"{name} {seconds[name]:.0f}" for name in sorted(seconds)))
     if failed := os.environ.get("SOLVENT_CHECKS_FAILED", "").split():
         terminalreporter.write_line(f"checks that failed above: {', '.join(failed)}", red=True, bold=True)

@@ -29,9 +29,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def shell(checkout: Path, command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    clean = {
-        name: value for name, value in os.environ.items() if not name.startswith(("UV_", "PIP_", "SSL_"))
-    }
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("UV_", "PIP_", "SSL_"))}
     return subprocess.run(
         ["sh", "-c", f"set -eu; root=$PWD; {command}"],
         cwd=checkout,
@@ -55,6 +53,13 @@ def tools(folder: Path) -> Path:
     for name in ("cat", "chmod", "cksum", "dirname", "ls", "mkdir", "mv", "rm", "sed", "sh", "sort", "tr"):
         (folder / name).symlink_to(str(shutil.which(name)))
     return folder
+
+
+def rewrite(checkout: Path, old: str, new: str) -> None:
+    """Change the checkout's pyproject.toml."""
+    text = (checkout / "pyproject.toml").read_text()
+    assert old in text
+    (checkout / "pyproject.toml").write_text(text.replace(old, new))
 
 
 def environment_of(checkout: Path, extras: str) -> None:
@@ -112,9 +117,7 @@ def test_an_unknown_extra_lists_those_that_there_are(checkout: Path) -> None:
         ("dev", "./run --with feeds fetch", "solvent fetch\n"),
     ],
 )
-def test_a_warm_start_needs_no_python(
-    checkout: Path, tmp_path: Path, held: str, command: str, printed: str
-) -> None:
+def test_a_warm_start_needs_no_python(checkout: Path, tmp_path: Path, held: str, command: str, printed: str) -> None:
     environment_of(checkout, held)
     result = shell(checkout, command, PATH=str(tools(tmp_path / "bin")))
     assert (result.stdout, result.stderr) == (printed, "")
@@ -126,7 +129,8 @@ def test_a_warm_start_needs_no_python(
         pytest.param("./run", lambda _: None, True, id="control"),
         pytest.param("./run --with feeds up", lambda _: None, False, id="another-extra"),
         pytest.param("./run", lambda at: (at / "requirements.lock").write_text("x"), False, id="lock"),
-        pytest.param("./run", lambda at: (at / "pyproject.toml").write_text("x"), False, id="metadata"),
+        pytest.param("./run", lambda at: rewrite(at, "0.1.0", "0.1.1"), False, id="metadata"),
+        pytest.param("./run", lambda at: rewrite(at, "line-length", "cache"), True, id="settings-of-a-tool"),
         pytest.param("./run", lambda at: (at / ".venv/bin/python").unlink(), False, id="python-gone"),
         pytest.param("./run", lambda at: (at / ".venv/solvent-sync").unlink(), False, id="cut-short"),
     ],
