@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
@@ -280,6 +280,7 @@ def counted(function: Callable[[int], float]) -> tuple[Callable[[list[int]], np.
     st.integers(0, 2**40),
     st.lists(st.tuples(st.integers(-(10**6), 10**6), st.integers(-(10**15), 10**15)), min_size=1, max_size=6),
 )
+@example(top=128, lines=[(1, -1), (-1, 1)])
 def test_the_least_root_of_a_concave_function_is_exact(top: int, lines: list[tuple[int, int]]) -> None:
     def function(x: int) -> float:
         return min(slope * x + height for slope, height in lines)

@@ -196,7 +196,7 @@ def least(surplus_at: Callable[[Sequence[int]], F64], top: int) -> tuple[int, bo
     while values.max() < 0:
         peak = int(values.argmax())
         low, high = points[max(peak - 1, 0)], points[min(peak + 1, len(points) - 1)]
-        if high - low <= 2:
+        if points[peak] - low <= 1 and high - points[peak] <= 1:
             return points[peak], False
         points = sorted({low + (high - low) * i // _GRID for i in range(_GRID + 1)} | {points[peak]})
         values = surplus_at(points)
