@@ -9,6 +9,8 @@ from itertools import pairwise
 
 import msgspec
 
+from solvent.valuation.tiers import marginal_charge
+
 
 class Bracket(msgspec.Struct, frozen=True):
     """From `lower` (inclusive) up to the next bracket's `lower`."""
@@ -37,8 +39,5 @@ def bracket_of(size: float, brackets: Sequence[Bracket]) -> int:
 
 def charge(size: float, brackets: Sequence[Bracket]) -> float:
     """Sum of each bracket's rate times the part of `size` >= 0 inside it."""
-    uppers = [bracket.lower for bracket in brackets[1:]] + [float("inf")]
-    return sum(
-        max(0.0, min(size, upper) - bracket.lower) * bracket.rate
-        for bracket, upper in zip(brackets, uppers, strict=True)
-    )
+    edges = [bracket.lower for bracket in brackets[1:]]
+    return float(marginal_charge(size, edges, [bracket.rate for bracket in brackets]))
