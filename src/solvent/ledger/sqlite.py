@@ -158,7 +158,7 @@ class SqliteJournal:
             if self._pragma("schema_version") == 0:
                 connection.execute(_SCHEMA)
             connection.execute("UPDATE writer SET epoch = epoch + 1")
-            self._epoch = self._row("SELECT epoch FROM writer")[0]
+            (self._epoch,) = self._typed(self._row("SELECT epoch FROM writer"), (int,))
             self._head = self._recorded_head()
 
     # Writing
@@ -248,6 +248,7 @@ class SqliteJournal:
             size += len(blocks[-1].payload)
             if size > READ_BYTES:
                 break
+        rows.close()  # or the read transaction would stay open
         return blocks
 
     def snapshots(self) -> Iterator[Snapshot]:
@@ -263,10 +264,10 @@ class SqliteJournal:
                 yield snapshot
 
     def _snapshot(self, height: int) -> Snapshot | None:
-        row = self._connection.execute(
+        row = self._row(
             "SELECT height, block_hash, state_version, state_hash, digest, payload FROM snapshot WHERE height = ?",
             (height,),
-        ).get
+        )
         return None if row is None else Snapshot(*self._typed(row, (int, bytes, int, bytes, bytes, bytes)))
 
     def faults(self) -> list[Problem]:
@@ -289,19 +290,18 @@ class SqliteJournal:
         row = self._row("SELECT height, ts_ns, hash FROM writer")
         return Head(*self._typed(row, (int, int, bytes)))
 
-    def _row(self, sql: str) -> Any:
-        row = self._connection.execute(sql).get
-        if row is None:
-            raise JournalCorrupt(problem(self.name, None, "writer", "no row", "one row"))
-        return row if isinstance(row, tuple) else (row,)
+    def _row(self, sql: str, bindings: tuple[int, ...] = ()) -> tuple[Any, ...] | None:
+        rows = list(self._connection.execute(sql, bindings))
+        return rows[0] if rows else None
 
     def _pragma(self, name: str, value: Any = None) -> Any:
         return self._connection.pragma(name) if value is None else self._connection.pragma(name, value)
 
-    def _typed(self, row: tuple[Any, ...], kinds: tuple[type, ...]) -> tuple[Any, ...]:
+    def _typed(self, row: tuple[Any, ...] | None, kinds: tuple[type, ...]) -> tuple[Any, ...]:
         """A row whose columns have their types: a damaged file can hold others in spite of the schema."""
-        if [type(value) for value in row] != list(kinds):
-            raise JournalCorrupt(problem(self.name, None, "row", row[0], "columns of the schema's types"))
+        if row is None or [type(value) for value in row] != list(kinds):
+            found = "no row" if row is None else row[0]
+            raise JournalCorrupt(problem(self.name, None, "row", found, "columns of the schema's types"))
         return row
 
     def _guard(self, action: Callable[[], Result]) -> Result:
