@@ -11,6 +11,7 @@ import numpy as np
 from solvent.liquidation.sizing import METHODS
 
 ACCOUNTS = 200
+CEILING_MS = {1: 0.3, 4: 3.0}
 MOVES = np.linspace(-0.16, 0.16, 19)
 
 
@@ -56,8 +57,12 @@ def measure(method: str, legs: int) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
+    missed = []
     print(f"{'method':<18}{'legs':>5}{'ms':>9}{'calls':>8}")
     for method in ("closed_form", "linear_programme"):
         for legs in (1, 2, 4, 8):
             milliseconds, calls = measure(method, legs)
             print(f"{method:<18}{legs:>5}{milliseconds:>9.3f}{calls:>8.1f}")
+            if milliseconds > CEILING_MS.get(legs, np.inf):
+                missed.append(f"{method} with {legs} legs: above {CEILING_MS[legs]} ms")
+    raise SystemExit("\n".join(missed) or 0)
