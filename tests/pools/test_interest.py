@@ -7,10 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from solvent.pools.decimals import scaled
-from solvent.pools.fixed_point import WAD
+from solvent.pools.fixed_point import WAD, YEAR_S
 from solvent.pools.interest import (
     METHODS,
-    YEAR_S,
     KinkedCurve,
     accrue,
     borrow_rate_e18,

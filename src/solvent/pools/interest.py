@@ -7,10 +7,8 @@ import msgspec
 from solvent.domain.quantities import mul_div_down, mul_div_up
 from solvent.errors import Problem, problem
 from solvent.pools.decimals import scaled
-from solvent.pools.fixed_point import WAD
+from solvent.pools.fixed_point import WAD, YEAR_S
 
-YEAR_S = 365 * 86_400
-"""Seconds of the year that annual rates refer to."""
 RATE_ANNUAL_MOST = 10.0
 """Bound on the rate at full utilisation, as in Aave v3 (1000 %)."""
 
