@@ -29,9 +29,7 @@ class Timing:
     """The 10 % and 90 % quantiles of that ratio: how far to trust it."""
 
 
-def paired(
-    candidates: Mapping[str, Callable[[], object]], *, rounds: int = 15, warm_ups: int = 1
-) -> list[Timing]:
+def paired(candidates: Mapping[str, Callable[[], object]], *, rounds: int = 15, warm_ups: int = 1) -> list[Timing]:
     """Time every candidate, the first being the baseline.
 
     candidates: functions without arguments, by name. rounds: how often each runs. warm_ups: untimed runs
