@@ -21,7 +21,9 @@ class Command(NamedTuple):
     help: str
 
 
-COMMANDS: dict[str, Command] = {}
+COMMANDS: dict[str, Command] = {
+    "conform": Command("solvent.cli.conform", "conform_command", "Run reference vectors against our functions."),
+}
 
 
 def _load(name: str) -> Any:

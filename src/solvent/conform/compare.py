@@ -29,23 +29,26 @@ class Tolerance(msgspec.Struct, frozen=True):
 
 TRUNCATED = Tolerance(truncated=True)
 NOISE = Fraction(1, 10**13)
-"""Terms that cancel in doubles leave this much of a vector's largest number; no relative tolerance asks for less."""
+"""What terms that cancel in doubles leave, relative to the largest of them; no relative tolerance asks for less."""
 
 
 def above_noise(tolerance: Tolerance, expected: Any) -> Tolerance:
-    """A relative tolerance with the absolute floor that doubles need beside the largest number expected."""
+    """A relative tolerance with the absolute floor that doubles need beside the largest double expected.
+
+    Results stated as integers or text have no such noise and get no floor.
+    """
     if not tolerance.rel:
         return tolerance
-    return msgspec.structs.replace(tolerance, abs=max(tolerance.abs, NOISE * largest(expected)))
+    return msgspec.structs.replace(tolerance, abs=max(tolerance.abs, NOISE * largest_double(expected)))
 
 
-def largest(expected: Any) -> Fraction:
-    """The largest absolute number anywhere in an expected result, at least zero."""
+def largest_double(expected: Any) -> Fraction:
+    """The largest absolute float anywhere in an expected result, at least zero."""
     if isinstance(expected, Mapping):
-        return max((largest(each) for each in expected.values()), default=ZERO)
+        return max((largest_double(each) for each in expected.values()), default=ZERO)
     if isinstance(expected, list):
-        return max((largest(each) for each in expected), default=ZERO)
-    return abs(number(expected) or ZERO)
+        return max((largest_double(each) for each in expected), default=ZERO)
+    return abs(number(expected) or ZERO) if isinstance(expected, float) else ZERO
 
 
 def differences(expected: Any, found: Any, tolerance: Tolerance, where: str = "") -> list[str]:
@@ -92,7 +95,15 @@ def _agrees(expected: Any, found: Any, tolerance: Tolerance) -> bool:
     if abs(wanted - got) <= max(tolerance.abs, tolerance.rel * abs(wanted)):
         return True
     # "exact" for a float can only mean the same float
-    return isinstance(expected, float) and not tolerance.rel and not tolerance.abs and float(got) == expected
+    return isinstance(expected, float) and not tolerance.rel and not tolerance.abs and _float(got) == expected
+
+
+def _float(value: Fraction) -> float:
+    """The nearest float, infinite beyond the largest."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _both_nan(expected: Any, found: Any) -> bool:
@@ -115,6 +126,6 @@ def _reason(where: str, expected: Any, found: Any) -> str:
 
 def _short(value: Any) -> str:
     if isinstance(value, Fraction):
-        value = value.numerator if value.denominator == 1 else float(value)
+        value = value.numerator if value.denominator == 1 else _float(value)
     text = str(value)
     return text if len(text) <= 160 else text[:157] + "..."

@@ -123,7 +123,7 @@ def read(paths: Iterable[Path]) -> list[VectorFile]:
     for path in vector_paths(paths):
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             problems.append(problem(str(path), None, "json", str(error), "one JSON object in UTF-8"))
             continue
         faults = document_problems(document, str(path))
@@ -250,7 +250,8 @@ def _vector(vector: Mapping[str, Any], otherwise: Tolerance) -> Vector:
 
 
 def _row(file: VectorFile, vector: Vector, cases: Cases) -> Row:
-    inputs = {key: value for key, value in vector.seen.items() if key != "fn"}
+    others = {key: value for key, value in vector.seen.items() if key != "fn"}
+    inputs = others["inputs"] if others.keys() == {"inputs"} else others
     adapter = cases.get((file.suite, vector.fn))
     if adapter is None:
         reasons = [f"no case for suite {file.suite}, fn {vector.fn}"]

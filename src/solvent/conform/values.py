@@ -11,6 +11,8 @@ Inputs = Mapping[str, Any]
 Function = Callable[[Inputs], Any]
 """What a case computes from its inputs alone."""
 
+DIGITS_MOST = 1000
+"""Longer text is not taken as a number."""
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?")
 
 
@@ -25,7 +27,7 @@ def number(value: Any) -> Fraction | None:
         return Fraction(value)
     if isinstance(value, str):
         text = value.strip()
-        return Fraction(text) if _NUMBER.fullmatch(text) else None
+        return Fraction(text) if len(text) <= DIGITS_MOST and _NUMBER.fullmatch(text) else None
     if isinstance(value, Decimal):
         return Fraction(value) if value.is_finite() else None
     if isinstance(value, float):

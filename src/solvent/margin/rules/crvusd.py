@@ -7,6 +7,7 @@ Band prices are exact powers rounded down; the contract approximates the exponen
 Source: curvefi/curve-stablecoin, curve_stablecoin/AMM.vy, curve_stablecoin/controller.vy.
 """
 
+import math
 from collections.abc import Iterable
 from math import isqrt
 
@@ -15,6 +16,8 @@ import msgspec
 from solvent.domain.quantities import div_up, mul_div_down
 from solvent.pools.fixed_point import WAD
 
+EXPONENT_LEAST, EXPONENT_MOST = -42.139678854452767551, 135.305999368893231589
+"""Logarithms of a band's price over the base price that the contract can represent."""
 DEAD_SHARES = 1000
 """Shares that no one owns in each band; the controller discounts for what they can cost."""
 
@@ -43,7 +46,15 @@ class Band(msgspec.Struct, frozen=True):
 
 
 def upper_price_e18_down(A: int, base_price_e18: int, n: int) -> int:
-    """base ((A - 1) / A)^n: the oracle price at which band `n` starts to sell."""
+    """base ((A - 1) / A)^n: the oracle price at which band `n` starts to sell.
+
+    Raises
+    ------
+    ValueError
+        For a band whose price over the base leaves the range of the contract's exponential.
+    """
+    if not EXPONENT_LEAST < n * math.log1p(-1 / A) < EXPONENT_MOST:
+        raise ValueError(f"a band nearer to 0 than {n}")
     shrinks, grows = (A - 1, A) if n >= 0 else (A, A - 1)
     return mul_div_down(base_price_e18, int(shrinks ** abs(n)), int(grows ** abs(n)))
 
