@@ -142,11 +142,11 @@ class Book:
         return book
 
     @classmethod
-    def from_frame(cls, frame: Any, universe: Universe) -> "Book":
+    def from_frame(cls, frame: Any, universe: Universe, market: Any = None, *, file: str = "book") -> "Book":
         """A book from any frame with `__arrow_c_stream__`: account, instrument, quantity[, entry_price][, owner].
 
-        Raises SolventError with all problems of the frame.
+        `market` gives the mark of positions without an entry price. Raises SolventError with all problems.
         """
         from solvent.domain.frames import book_from_frame
 
-        return book_from_frame(frame, universe)
+        return book_from_frame(frame, universe, market, file=file)

@@ -54,7 +54,8 @@ class Market:
 
         ticks: exact marks, 0 where there is none. confidence: relative half-width of the mark. age_s: age of
         its newest source. forward: USD forward to the instrument's expiry (NaN: index). depth_usd: sellable
-        within the half spread, volume_usd_daily: traded a day (NaN: unknown, no concentration charge). half_spread: relative to the mark.
+        within the half spread, volume_usd_daily: traded a day (NaN: unknown, no concentration charge).
+        half_spread: relative to the mark.
         vol_annual: option volatility where there is no surface. slow_price: the delayed price, in the units
         of `price` (None: the mark itself). state: OK, DEGRADED or HALTED.
         """
@@ -145,11 +146,18 @@ class Market:
         return found
 
     @classmethod
-    def from_frame(cls, frame: Any, *, surfaces: Mapping[str, Surface] | None = None) -> "Market":
+    def from_frame(
+        cls,
+        frame: Any,
+        *,
+        surfaces: Mapping[str, Surface] | None = None,
+        ts_ns: int | None = None,
+        file: str = "market",
+    ) -> "Market":
         """A market from any frame with `__arrow_c_stream__`, one row an instrument.
 
-        Columns: see `solvent.domain.frames.market_from_frame`. Raises SolventError with all problems.
+        Columns: see `solvent.domain.market_frame.market_from_frame`. Raises SolventError with all problems.
         """
         from solvent.domain.frames import market_from_frame
 
-        return market_from_frame(frame, surfaces=surfaces)
+        return market_from_frame(frame, surfaces=surfaces, ts_ns=ts_ns, file=file)

@@ -65,6 +65,8 @@ def exact(value: object) -> Fraction:
     elif isinstance(value, Decimal):
         if not value.is_finite():
             raise ValueError("a finite decimal number")
+        if abs(value.adjusted()) > _DIGITS_MOST:  # before its digits are written out: 1E+999999999 is a gigabyte
+            raise ValueError(f"a decimal number of at most {_DIGITS_MOST} digits")
         text = format(value, "f")
     else:
         text = str(value).strip()
