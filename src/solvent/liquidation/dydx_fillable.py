@@ -87,7 +87,7 @@ def insurance_fund_delta(
     return min(gain, quote_quantums * max_fee_ppm // PPM) if gain > 0 else gain
 
 
-def liquidatable_size(size: int, notional: int, notional_limit: int, step: int, market: Market) -> int:
+def liquidatable_size(size: int, notional: int, notional_limit: int, step: int) -> int:
     """Most base quantums, unsigned, that one block may close of a position.
 
     All of it where its notional is within the limit or it is one step; else the limit's worth, rounded down
@@ -95,5 +95,5 @@ def liquidatable_size(size: int, notional: int, notional_limit: int, step: int, 
     """
     if abs(notional) <= notional_limit or abs(size) <= step:
         return abs(size)
-    worth = Fraction(notional_limit, max(1, abs(notional))) * abs(size)
-    return min(abs(size), max(step, int(worth) // step * step))
+    worth = abs(size) * notional_limit // abs(notional)
+    return max(step, worth // step * step)

@@ -201,7 +201,9 @@ class ExpiryRisk(msgspec.Struct, frozen=True):
 
 def forward_portions(forward_usd: float, seconds: float) -> tuple[float, float]:
     """(fixed, variable) parts of the forward: in the last 30 minutes the average observed so far is fixed."""
-    variable = forward_usd * min(seconds, SETTLEMENT_S) / SETTLEMENT_S
+    if seconds >= SETTLEMENT_S:
+        return 0.0, forward_usd
+    variable = forward_usd * seconds / SETTLEMENT_S
     return forward_usd - variable, variable
 
 

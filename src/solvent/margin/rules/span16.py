@@ -169,12 +169,21 @@ def price_risk(losses: F64) -> float:
     return max(0.0, float(max(0.0, losses[worst]) - vol_part - time_part))
 
 
+def merged(positions: Sequence[Position]) -> list[Position]:
+    """One position a contract, quantities summed: a pair of +q and -q is nothing, not a short option."""
+    held: dict[Position, float] = {}
+    for position in positions:
+        contract = msgspec.structs.replace(position, quantity=0.0)
+        held[contract] = held.get(contract, 0.0) + position.quantity
+    return [msgspec.structs.replace(contract, quantity=quantity) for contract, quantity in held.items()]
+
+
 def commodity_risk(positions: Sequence[Position], params: CommodityParams) -> CommodityRisk:
     """All terms of one combined commodity before credits."""
     losses = np.zeros(16)
     deltas: dict[str, float] = {}
     delivery = shorts = option_value = 0.0
-    for position in positions:
+    for position in merged(positions):
         losses = losses + position.quantity * risk_array(position, params)
         delta = position.quantity * composite_delta(position, params)
         deltas[position.expiry] = deltas.get(position.expiry, 0.0) + delta
