@@ -160,6 +160,16 @@ def test_stages_and_auctions_come_and_go() -> None:
     assert not over.accounts[MAKER].frozen
 
 
+def test_insurance_is_counted_by_owner_and_day() -> None:
+    state = state_of_the_day()
+    assert (state.insured_day, state.insured) == (0, {"desk": 2})
+    apply(state, e.Insured(account=MAKER, paid_micro=5, shortfall_micro=9))
+    assert state.insured == {"desk": 7}
+    state.begin_block(24 * HOUR_NS)
+    apply(state, e.Insured(account=MAKER, paid_micro=1, shortfall_micro=1))
+    assert (state.insured_day, state.insured) == (1, {"desk": 1})
+
+
 def test_frozen_instruments_thaw() -> None:
     state = state_of_the_day()
     apply(state, e.Frozen(instrument=OPTION, on=False))

@@ -13,7 +13,7 @@ from tests.ledger.samples import balanced_legs, balanced_postings, legs, posting
 from solvent.domain import events as e
 from solvent.errors import SolventError
 from solvent.ledger.apply import apply, apply_block
-from solvent.ledger.image import Image, image_of
+from solvent.ledger.image import Image
 from solvent.ledger.state import State
 
 
@@ -72,16 +72,13 @@ def test_the_hash_does_not_depend_on_how_blocks_were_cut() -> None:
 @pytest.mark.parametrize("name", [name for name in Image.__struct_fields__ if name not in ("version", "height")])
 def test_the_hash_covers_every_field(name: str) -> None:
     state = state_of_the_day(4)
-    rows = getattr(image_of(state), name)
-    other = State.restore(state.snapshot())
-    if name in ("ts_ns", "marked_ns", "next_order"):
-        setattr(other, name, rows + 1)
+    data = msgspec.json.decode(state.snapshot())
+    if isinstance(data[name], list):
+        assert data[name], "the sample day leaves something in every field"
+        data[name] = data[name][:-1]
     else:
-        data = msgspec.json.decode(state.snapshot())
-        smaller = {"policy": None, "instruments": data["instruments"][:-1]}
-        assert rows
-        data[name] = smaller.get(name, data[name][1:] if isinstance(data[name], list) else None)
-        other = State.restore(msgspec.json.encode(data))
+        data[name] = data[name] + 1 if isinstance(data[name], int) else None
+    other = State.restore(msgspec.json.encode(data))
     assert other.hash() != state.hash()
 
 

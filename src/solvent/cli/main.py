@@ -23,6 +23,7 @@ class Command(NamedTuple):
 
 COMMANDS: dict[str, Command] = {
     "conform": Command("solvent.cli.conform", "conform_command", "Run reference vectors against our functions."),
+    "journal": Command("solvent.cli.journal", "app", "Verify, export or watch a journal."),
 }
 
 

@@ -12,6 +12,9 @@ from solvent.domain.quantities import ATOM_BOUND, LOT_BOUND
 from solvent.ledger.records import Account, Auction, Pool, Receipt
 from solvent.ledger.state import State
 
+DAY_NS = 86_400 * 10**9
+"""Caps of insurance are by UTC day."""
+
 
 def apply(state: State, event: e.Event) -> None:
     """Add one decided event to a state; total over everything that `decide` may return.
@@ -195,6 +198,16 @@ def _auction_closed(state: State, event: e.AuctionClosed) -> None:
     state.touched.add(event.account)
 
 
+def _insured(state: State, event: e.Insured) -> None:
+    day = state.ts_ns // DAY_NS
+    if day != state.insured_day:
+        state.insured_day = day
+        state.insured = {}
+    if event.paid_micro:
+        owner = state.accounts[event.account].owner
+        state.insured[owner] = state.insured.get(owner, 0) + event.paid_micro
+
+
 def _frozen(state: State, event: e.Frozen) -> None:
     if event.account >= 0:
         state.accounts[event.account].frozen = event.on
@@ -226,7 +239,7 @@ _NOTES: dict[type[Any], Callable[[State, Any], None]] = {
     e.AuctionStarted: _auction_started,
     e.AuctionTaken: _only_moves,
     e.AuctionClosed: _auction_closed,
-    e.Insured: _only_moves,
+    e.Insured: _insured,
     e.Deleveraged: _only_moves,
     e.LossShared: _only_moves,
     e.Swept: _only_moves,

@@ -49,6 +49,8 @@ class Image(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     expired: list[int]
     auctions: list[tuple[int, int, int, int]]
     """account, start, slice, resets."""
+    insured_day: int
+    insured: list[tuple[str, int]]
     references: list[str]
     receipts: list[tuple[str, str, str, int, int]]
     """caller, key, digest, height, position."""
@@ -79,6 +81,8 @@ def image_of(state: "State") -> Image:
         frozen=sorted(state.frozen),
         expired=sorted(state.expired),
         auctions=sorted((account, *auction) for account, auction in state.auctions.items()),
+        insured_day=state.insured_day,
+        insured=sorted(state.insured.items()),
         references=sorted(state.references),
         receipts=sorted((*key, *receipt) for key, receipt in state.receipts.items()),
     )
@@ -143,5 +147,6 @@ def fill(state: "State", image: Image) -> None:
     state.funded, state.accrued = dict(image.funded), dict(image.accrued)
     state.delisted, state.frozen, state.expired = set(image.delisted), set(image.frozen), set(image.expired)
     state.auctions = {account: Auction(*row) for account, *row in image.auctions}
+    state.insured_day, state.insured = image.insured_day, dict(image.insured)
     state.references = set(image.references)
     state.receipts = {(row[0], row[1]): Receipt(*row[2:]) for row in image.receipts}

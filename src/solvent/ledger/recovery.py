@@ -63,7 +63,7 @@ def recover(journal: Journal) -> State:
     Damaged snapshots are passed over, if need be to the first block: the result is that of a full replay.
     Raises JournalCorrupt naming the block that was cut or altered, StoreLost.
     """
-    state, head = _newest_snapshot(journal)
+    state, head = newest_snapshot(journal)
     for block, found in walk(journal, head):
         if found:
             raise JournalCorrupt(*found)
@@ -81,7 +81,7 @@ def _inapplicable(journal: Journal, block: Block, field: str, error: Exception) 
     return problem(journal.name, block.height, field, repr(error), "events that can be applied")
 
 
-def _newest_snapshot(journal: Journal) -> tuple[State, Head]:
+def newest_snapshot(journal: Journal) -> tuple[State, Head]:
     """State and head of the newest snapshot that can be believed, or of the empty journal."""
     kept = journal.snapshots()
     while True:

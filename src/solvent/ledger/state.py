@@ -55,6 +55,10 @@ class State:
     frozen: set[int] = field(default_factory=set)
     expired: set[int] = field(default_factory=set)
     auctions: dict[int, Auction] = field(default_factory=dict)
+    insured_day: int = -1
+    """Day number of the newest insurance payment."""
+    insured: dict[str, int] = field(default_factory=dict)
+    """Name of who stands behind an account -> what the fund paid for them on that day, in 1e-6 USD."""
     references: set[str] = field(default_factory=set)
     """Custody references of all deposits: unique for ever."""
     receipts: dict[tuple[str, str], Receipt] = field(default_factory=dict)
