@@ -13,7 +13,7 @@ from tests.ledger.test_snapshots import resigned, written
 from solvent.domain import commands as c
 from solvent.domain import events as e
 from solvent.errors import JournalCorrupt
-from solvent.ledger import snapshots
+from solvent.ledger import recovery, snapshots
 from solvent.ledger.apply import apply_entry
 from solvent.ledger.journal import GENESIS, Head, MemoryJournal, seal
 from solvent.ledger.recovery import recover, verify, walk
@@ -165,6 +165,15 @@ def test_a_chain_of_impossible_events_is_named(event: e.Event) -> None:
     assert report.state_hash == ""
     with pytest.raises(JournalCorrupt, match="row 6: entries"):
         recover(journal)
+
+
+def test_verification_stops_after_many_faults(monkeypatch: pytest.MonkeyPatch) -> None:
+    journal, _ = written(6)
+    monkeypatch.setattr(recovery, "FAULTS_MOST", 2)
+    journal.blocks = [msgspec.structs.replace(block, hash=GENESIS) for block in journal.blocks]
+    report = verify(journal, holds="00")
+    assert (report.blocks, report.state_hash) == (2, "")
+    assert {each.row for each in report.problems} == {1, 2}
 
 
 def test_books_that_do_not_balance_are_named() -> None:

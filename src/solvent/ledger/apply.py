@@ -224,6 +224,7 @@ _NOTES: dict[type[Any], Callable[[State, Any], None]] = {
     e.Deposited: _deposited,
     e.Withdrawn: _only_moves,
     e.Transferred: _only_moves,
+    e.Loaded: _only_moves,
     e.Supplied: _supplied,
     e.Filled: _only_moves,
     e.OrderOpened: _order_opened,

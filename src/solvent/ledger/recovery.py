@@ -16,6 +16,10 @@ Redecide: TypeAlias = Callable[[State, Entry], tuple[Event, ...]]
 """Decides an entry's command again on the state before it; must not change the state."""
 
 
+FAULTS_MOST = 1_000
+"""Verification stops there: a file that is wrong throughout costs bounded memory."""
+
+
 class Report(msgspec.Struct):
     """What `verify` found."""
 
@@ -100,7 +104,8 @@ def verify(journal: Journal, *, holds: str = "", redecide: Redecide | None = Non
 
     holds: hash of a block, noted down earlier, that the chain must hold: the only way to see that a chain was
     rewritten, or cut together with the store's own record of its end. redecide: decide every command again and
-    report where the answer differs. Every problem names its block's height as the row.
+    report where the answer differs. Every problem names its block's height as the row; after `FAULTS_MOST` the
+    rest of the chain is not looked at.
     """
     return _Verification(journal, redecide).run(holds)
 
@@ -129,6 +134,9 @@ class _Verification:
                 if block is not None:
                     last, seen = block.head, seen or block.hash.hex() == holds
                     self._block(block, sound=not found)
+                if len(problems) >= FAULTS_MOST:
+                    self.state, seen = None, True
+                    break
         except JournalCorrupt as error:
             problems += error.problems
             self.state = None

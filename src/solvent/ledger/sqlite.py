@@ -4,7 +4,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -167,7 +167,7 @@ class SqliteJournal:
         """Append one block; durable on return. Raises StoreFull, StoreLost, Fenced or SolventError."""
         with self._lock:
             block = seal(self._head, entries, ts_ns, self._epoch)
-            self._guard(lambda: self._append(block))
+            self._guard(partial(self._append, block))
             self._head = block.head
             return block.height
 
@@ -194,7 +194,7 @@ class SqliteJournal:
             size = len(snapshot.payload)
             raise SolventError(problem(self.name, snapshot.height, "snapshot", size, f"<= {BLOB_BYTES_MOST} bytes"))
         with self._lock:
-            self._guard(lambda: self._put(snapshot))
+            self._guard(partial(self._put, snapshot))
 
     def _put(self, snapshot: Snapshot) -> None:
         connection = self._connection
@@ -230,7 +230,7 @@ class SqliteJournal:
         """Blocks from height `start` on, a few a transaction, so that a slow reader never holds up the WAL."""
         while True:
             with self._lock:
-                blocks = self._guard(lambda first=start: self._blocks(first))  # type: ignore[misc]
+                blocks = self._guard(partial(self._blocks, start))
             if not blocks:
                 return
             yield from blocks
@@ -259,7 +259,7 @@ class SqliteJournal:
             )
         for height in heights:
             with self._lock:
-                snapshot = self._guard(lambda at=height: self._snapshot(at))  # type: ignore[misc]
+                snapshot = self._guard(partial(self._snapshot, height))
             if snapshot is not None:
                 yield snapshot
 
