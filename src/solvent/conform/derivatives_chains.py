@@ -1,13 +1,13 @@
 """Reference vectors of derivatives protocols on other chains: dYdX v4, Drift v2, Mango v4, Synthetix v3, Vega."""
 
-from collections.abc import Mapping
-from fractions import Fraction
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
+from solvent.conform.adapters import of_inputs, with_integers
 from solvent.conform.core import Adapter
-from solvent.conform.values import fraction, scaled
+from solvent.conform.values import Inputs, fraction, integer, integers, scaled
 from solvent.liquidation import drift_sizing, dydx_fillable
 from solvent.margin.rules import drift_v2, dydx_v4, mango_v4, synthetix_v3, vega
 
@@ -15,201 +15,70 @@ Row = Mapping[str, Any]
 
 
 def dydx_market(row: Row) -> dydx_v4.Market:
-    return dydx_v4.Market(
-        atomic_resolution=row["atomic_resolution"],
-        price=int(row["price"]),
-        price_exponent=row["price_exponent"],
-        im_ppm=row["im_ppm"],
-        maintenance_fraction_ppm=row["maintenance_fraction_ppm"],
-        open_interest=int(row.get("open_interest_base_quantums", 0)),
-        open_interest_lower_cap=int(row.get("oi_lower_cap", 0)),
-        open_interest_upper_cap=int(row.get("oi_upper_cap", 0)),
-    )
+    names = ("atomic_resolution", "price", "price_exponent", "im_ppm", "maintenance_fraction_ppm")
+    caps = ("open_interest_base_quantums", "oi_lower_cap", "oi_upper_cap")
+    return dydx_v4.Market(*integers(row, *names), *(integer(row.get(name, 0)) for name in caps))
 
 
 def dydx_account(inputs: Row, tables: Row) -> dydx_fillable.Account:
     markets = {name: dydx_market(row) for name, row in tables["markets"].items()}
-    positions = {name: int(size) for name, size in inputs["positions"].items()}
-    return dydx_fillable.Account(int(inputs["quote_quantums"]), positions, markets)
+    positions = {name: integer(size) for name, size in inputs["positions"].items()}
+    return dydx_fillable.Account(integer(inputs["quote_quantums"]), positions, markets)
 
 
 def dydx_bankruptcy_price(vector: Row, tables: Row) -> Any:
     inputs = vector["inputs"]
     account = dydx_account(inputs, tables)
-    return dydx_fillable.bankruptcy_price_quote(account, inputs["perp"], int(inputs["delta"]))
+    return dydx_fillable.bankruptcy_price_quote(account, inputs["perp"], integer(inputs["delta"]))
 
 
 def dydx_fillable_price(vector: Row, tables: Row) -> Any:
     inputs = vector["inputs"]
-    params = dydx_fillable.LiquidationParams(
-        bankruptcy_adjustment_ppm=inputs["bankruptcy_adjustment_ppm"],
-        spread_to_maintenance_ratio_ppm=inputs["spread_to_mm_ratio_ppm"],
-    )
+    params = dydx_fillable.LiquidationParams(*integers(inputs, "bankruptcy_adjustment_ppm", "spread_to_mm_ratio_ppm"))
     price = dydx_fillable.fillable_price(dydx_account(inputs, tables), inputs["perp"], params)
     return {"num": price.numerator, "den": price.denominator, "unit": "quote quantums per base quantum"}
 
 
 def dydx_insurance_delta(vector: Row, tables: Row) -> Any:
     inputs = vector["inputs"]
-    size = int(inputs["fill_base_quantums"])
-    return dydx_fillable.insurance_fund_delta(
-        dydx_account(inputs, tables),
-        inputs["perp"],
-        inputs["is_buy"],
-        size,
-        dydx_fillable.fill_quote(int(inputs["subticks"]), size, inputs["quantum_conversion_exponent"]),
-        inputs["max_liquidation_fee_ppm"],
+    size, subticks, exponent, fee_ppm = integers(
+        inputs, "fill_base_quantums", "subticks", "quantum_conversion_exponent", "max_liquidation_fee_ppm"
     )
+    quote = dydx_fillable.fill_quote(subticks, size, exponent)
+    account = dydx_account(inputs, tables)
+    return dydx_fillable.insurance_fund_delta(account, inputs["perp"], inputs["is_buy"], size, quote, fee_ppm)
 
 
-def dydx_initial_margin(vector: Row, tables: Row) -> Any:
-    inputs = vector["inputs"]
-    return dydx_v4.initial_margin_quote(
-        int(inputs["notional_quote_quantums"]),
-        inputs["im_ppm"],
-        int(inputs.get("open_interest_notional", 0)),
-        int(inputs.get("oi_lower_cap", 0)),
-        int(inputs.get("oi_upper_cap", 0)),
-        inputs.get("custom_imf_ppm", 0),
-    )
-
-
-def dydx_margin_requirements(vector: Row, tables: Row) -> Any:
-    inputs = vector["inputs"]
+def dydx_margin_requirements(inputs: Inputs) -> Any:
     market = dydx_market({**inputs, "atomic_resolution": inputs["base_atomic_resolution"]})
-    size = int(inputs["base_quantums"])
-    initial, maintenance = dydx_v4.margin_requirements(size, market, inputs.get("custom_imf_ppm", 0))
+    size, custom_ppm = integer(inputs["base_quantums"]), integer(inputs.get("custom_imf_ppm", 0))
+    initial, maintenance = dydx_v4.margin_requirements(size, market, custom_ppm)
     return {"imr": initial, "mmr": maintenance}
 
 
-def unbounded(amount: int | None) -> int | str:
-    """What the files write where nothing bounds an amount."""
-    return "MAX" if amount is None else amount
+def unbounded(function: Callable[..., int | None]) -> Callable[..., int | str]:
+    """The function with what the files write where nothing bounds an amount."""
+
+    def call(*numbers: int) -> int | str:
+        found = function(*numbers)
+        return "MAX" if found is None else found
+
+    return call
 
 
-def drift_asset_weight(vector: Row, tables: Row) -> Any:
-    inputs = vector["inputs"]
-    return drift_v2.size_discount_asset_weight(inputs["size_1e9"], inputs["imf_factor_1e6"], inputs["weight_1e4"])
+def drift_scaled_weight(inputs: Inputs) -> Any:
+    value = fraction(inputs["deposits"]) * fraction(inputs["price_usd"]) * drift_v2.QUOTE
+    start = scaled(inputs["scale_start_usd"], drift_v2.QUOTE)
+    return drift_v2.scaled_initial_asset_weight(integer(inputs["initial_weight_1e4"]), start, int(value // 1))
 
 
-def drift_liability_weight(vector: Row, tables: Row) -> Any:
-    inputs = vector["inputs"]
-    return drift_v2.size_premium_liability_weight(inputs["size_1e9"], inputs["imf_factor_1e6"], inputs["weight_1e4"])
+def drift_deposit_delta(inputs: Inputs) -> Any:
+    loss, deposits = (scaled(inputs[name], drift_v2.QUOTE) for name in ("loss_usd", "deposits_usd"))
+    return drift_sizing.deposit_index_delta_to_absorb_borrow(loss, deposits, integer(inputs["index_1e10"]))
 
 
-def drift_scaled_weight(vector: Row, tables: Row) -> Any:
-    inputs = vector["inputs"]
-    value = fraction(inputs["deposits"]) * fraction(inputs["price_usd"])
-    return drift_v2.scaled_initial_asset_weight(
-        inputs["initial_weight_1e4"],
-        scaled(inputs["scale_start_usd"], drift_v2.QUOTE),
-        int(value * drift_v2.QUOTE // 1),
-    )
-
-
-def drift_base_to_cover(vector: Row, tables: Row) -> Any:
-    inputs = vector["inputs"]
-    return unbounded(
-        drift_sizing.base_to_cover_margin_shortage(
-            inputs["shortage_1e6"],
-            inputs["margin_ratio_1e4"],
-            inputs["liq_fee_1e6"],
-            inputs["if_fee_1e6"],
-            inputs["oracle_1e6"],
-            inputs.get("quote_oracle_1e6", drift_v2.PRICE),
-        )
-    )
-
-
-def drift_liability_transfer(vector: Row, tables: Row) -> Any:
-    inputs = vector["inputs"]
-    return unbounded(
-        drift_sizing.liability_transfer_to_cover(
-            inputs["shortage_1e6"],
-            inputs["asset_weight_1e4"],
-            inputs["asset_mult_1e6"],
-            inputs["liab_weight_1e4"],
-            inputs["liab_mult_1e6"],
-            inputs["liab_decimals"],
-            inputs["liab_price_1e6"],
-            inputs["if_fee_1e6"],
-        )
-    )
-
-
-def drift_implied_liability(vector: Row, tables: Row) -> Any:
-    inputs = vector["inputs"]
-    return drift_sizing.liability_implied_by_asset_up(
-        inputs["asset"], inputs["am"], inputs["ad"], inputs["ap"], inputs["lm"], inputs["ld"], inputs["lp"]
-    )
-
-
-def drift_asset_transfer(vector: Row, tables: Row) -> Any:
-    inputs = vector["inputs"]
-    return drift_sizing.asset_transfer_for_liability(
-        inputs["asset_amount"],
-        inputs["asset_mult_1e6"],
-        inputs["asset_decimals"],
-        inputs["asset_price_1e6"],
-        inputs["liab_amount"],
-        inputs["liab_mult_1e6"],
-        inputs["liab_decimals"],
-        inputs["liab_price_1e6"],
-    )
-
-
-def drift_perpetual_fee(vector: Row, tables: Row) -> Any:
-    inputs = vector["inputs"]
-    return drift_sizing.perpetual_insurance_fee(
-        inputs["shortage_1e6"],
-        inputs["base_1e9"],
-        inputs["margin_ratio_1e4"],
-        inputs["liq_fee_1e6"],
-        inputs["oracle_1e6"],
-        inputs["quote_1e6"],
-        inputs["max_if_fee_1e6"],
-    )
-
-
-def drift_spot_fee(vector: Row, tables: Row) -> Any:
-    inputs = vector["inputs"]
-    return drift_sizing.spot_insurance_fee(
-        inputs["shortage_1e6"],
-        inputs["token_amount"],
-        inputs["asset_weight_1e4"],
-        inputs["asset_mult_1e6"],
-        inputs["liab_weight_1e4"],
-        inputs["liab_mult_1e6"],
-        inputs["decimals"],
-        inputs["price_1e6"],
-        inputs["max_if_fee_1e6"],
-    )
-
-
-def drift_fee_ramp(vector: Row, tables: Row) -> Any:
-    inputs = vector["inputs"]
-    return drift_sizing.liquidation_fee_by_age(
-        inputs["base_1e6"], inputs["max_1e6"], inputs["last_active_slot"], inputs["slot"]
-    )
-
-
-def drift_deposit_delta(vector: Row, tables: Row) -> Any:
-    inputs = vector["inputs"]
-    return drift_sizing.deposit_index_delta_to_absorb_borrow(
-        scaled(inputs["loss_usd"], drift_v2.QUOTE),
-        scaled(inputs["deposits_usd"], drift_v2.QUOTE),
-        inputs["index_1e10"],
-    )
-
-
-def drift_funding_delta(vector: Row, tables: Row) -> Any:
-    inputs = vector["inputs"]
-    return drift_sizing.funding_delta_to_absorb_bankruptcy(inputs["loss_1e6"], inputs["long_1e9"], inputs["short_1e9"])
-
-
-def drift_account(vector: Row, tables: Row) -> Any:
+def drift_account(inputs: Inputs) -> Any:
     """One quote balance and one SOL balance (nine decimals) with its open orders."""
-    inputs = vector["inputs"]
     decimals = 9
     spot = drift_v2.SpotPosition(
         amount=scaled(inputs.get("sol", 0), 10**decimals),
@@ -219,8 +88,8 @@ def drift_account(vector: Row, tables: Row) -> Any:
         liability_weight_1e4=scaled(inputs["liab_weight"], drift_v2.WEIGHT),
         open_bids=scaled(inputs.get("open_bids", 0), 10**decimals),
         open_asks=scaled(inputs.get("open_asks", 0), 10**decimals),
-        open_orders=inputs.get("open_orders", 0),
-        imf_1e6=inputs.get("imf_factor_1e6", 0),
+        open_orders=integer(inputs.get("open_orders", 0)),
+        imf_1e6=integer(inputs.get("imf_factor_1e6", 0)),
     )
     margin = drift_v2.account_margin(scaled(inputs["usdc_deposit"], drift_v2.QUOTE), [spot])
     return {
@@ -297,8 +166,7 @@ def mango_health(vector: Row, tables: Row) -> Any:
     return mango_v4.account_health(balances, tokens, orders, perpetuals)
 
 
-def snx_account(vector: Row, tables: Row) -> Any:
-    inputs = vector["inputs"]
+def snx_account(inputs: Inputs) -> Any:
     positions = []
     for row in inputs["positions"]:
         params = synthetix_v3.MarketParams(
@@ -322,49 +190,103 @@ def snx_account(vector: Row, tables: Row) -> Any:
     }
 
 
-def vega_margin_levels(vector: Row, tables: Row) -> Any:
-    inputs = vector["inputs"]
-
-    def number(key: str) -> Fraction:
-        return fraction(inputs.get(key, 0))
-
+def vega_margin_levels(inputs: Inputs) -> Any:
+    names = ("linear_slippage", "quadratic_slippage", "risk_factor_long", "risk_factor_short")
     params = vega.Params(
-        linear_slippage=number("linear_slippage"),
-        quadratic_slippage=number("quadratic_slippage"),
-        risk_factor_long=number("risk_factor_long"),
-        risk_factor_short=number("risk_factor_short"),
+        **{name: fraction(inputs.get(name, 0)) for name in names},
         **{f"{level}_scale": fraction(scale) for level, scale in inputs["scaling"].items()},
     )
-    levels = vega.margin_levels(
-        inputs["mark"],
-        inputs["position"],
-        params,
-        inputs.get("buy_orders", 0),
-        inputs.get("sell_orders", 0),
-    )
-    return msgspec.structs.asdict(levels)
+    mark, position = integers(inputs, "mark", "position")
+    orders = (integer(inputs.get(name, 0)) for name in ("buy_orders", "sell_orders"))
+    return msgspec.structs.asdict(vega.margin_levels(mark, position, params, *orders))
 
 
 CASES: dict[tuple[str, str], Adapter] = {
     ("dydx_v4", "bankruptcy_price_quote"): dydx_bankruptcy_price,
     ("dydx_v4", "fillable_price"): dydx_fillable_price,
     ("dydx_v4", "insurance_fund_delta"): dydx_insurance_delta,
-    ("dydx_v4", "initial_margin_quote"): dydx_initial_margin,
-    ("dydx_v4", "margin_requirements"): dydx_margin_requirements,
-    ("drift_v2", "size_discount_asset_weight"): drift_asset_weight,
-    ("drift_v2", "size_premium_liability_weight"): drift_liability_weight,
-    ("drift_v2", "scale_initial_asset_weight"): drift_scaled_weight,
-    ("drift_v2", "base_to_cover_margin_shortage"): drift_base_to_cover,
-    ("drift_v2", "liability_transfer_to_cover"): drift_liability_transfer,
-    ("drift_v2", "liability_implied_by_asset"): drift_implied_liability,
-    ("drift_v2", "asset_transfer_for_liability"): drift_asset_transfer,
-    ("drift_v2", "perp_insurance_fee"): drift_perpetual_fee,
-    ("drift_v2", "spot_insurance_fee"): drift_spot_fee,
-    ("drift_v2", "liquidation_fee_by_age"): drift_fee_ramp,
-    ("drift_v2", "deposit_index_delta_to_absorb_borrow"): drift_deposit_delta,
-    ("drift_v2", "funding_delta_to_absorb_bankruptcy"): drift_funding_delta,
-    ("drift_v2", "account_margin"): drift_account,
+    ("dydx_v4", "initial_margin_quote"): with_integers(
+        dydx_v4.initial_margin_quote,
+        "notional_quote_quantums",
+        "im_ppm",
+        open_interest_notional=0,
+        oi_lower_cap=0,
+        oi_upper_cap=0,
+        custom_imf_ppm=0,
+    ),
+    ("dydx_v4", "margin_requirements"): of_inputs(dydx_margin_requirements),
+    ("drift_v2", "size_discount_asset_weight"): with_integers(
+        drift_v2.size_discount_asset_weight, "size_1e9", "imf_factor_1e6", "weight_1e4"
+    ),
+    ("drift_v2", "size_premium_liability_weight"): with_integers(
+        drift_v2.size_premium_liability_weight, "size_1e9", "imf_factor_1e6", "weight_1e4"
+    ),
+    ("drift_v2", "scale_initial_asset_weight"): of_inputs(drift_scaled_weight),
+    ("drift_v2", "base_to_cover_margin_shortage"): with_integers(
+        unbounded(drift_sizing.base_to_cover_margin_shortage),
+        "shortage_1e6",
+        "margin_ratio_1e4",
+        "liq_fee_1e6",
+        "if_fee_1e6",
+        "oracle_1e6",
+        quote_oracle_1e6=drift_v2.PRICE,
+    ),
+    ("drift_v2", "liability_transfer_to_cover"): with_integers(
+        unbounded(drift_sizing.liability_transfer_to_cover),
+        "shortage_1e6",
+        "asset_weight_1e4",
+        "asset_mult_1e6",
+        "liab_weight_1e4",
+        "liab_mult_1e6",
+        "liab_decimals",
+        "liab_price_1e6",
+        "if_fee_1e6",
+    ),
+    ("drift_v2", "liability_implied_by_asset"): with_integers(
+        drift_sizing.liability_implied_by_asset_up, "asset", "am", "ad", "ap", "lm", "ld", "lp"
+    ),
+    ("drift_v2", "asset_transfer_for_liability"): with_integers(
+        drift_sizing.asset_transfer_for_liability,
+        "asset_amount",
+        "asset_mult_1e6",
+        "asset_decimals",
+        "asset_price_1e6",
+        "liab_amount",
+        "liab_mult_1e6",
+        "liab_decimals",
+        "liab_price_1e6",
+    ),
+    ("drift_v2", "perp_insurance_fee"): with_integers(
+        drift_sizing.perpetual_insurance_fee,
+        "shortage_1e6",
+        "base_1e9",
+        "margin_ratio_1e4",
+        "liq_fee_1e6",
+        "oracle_1e6",
+        "quote_1e6",
+        "max_if_fee_1e6",
+    ),
+    ("drift_v2", "spot_insurance_fee"): with_integers(
+        drift_sizing.spot_insurance_fee,
+        "shortage_1e6",
+        "token_amount",
+        "asset_weight_1e4",
+        "asset_mult_1e6",
+        "liab_weight_1e4",
+        "liab_mult_1e6",
+        "decimals",
+        "price_1e6",
+        "max_if_fee_1e6",
+    ),
+    ("drift_v2", "liquidation_fee_by_age"): with_integers(
+        drift_sizing.liquidation_fee_by_age, "base_1e6", "max_1e6", "last_active_slot", "slot"
+    ),
+    ("drift_v2", "deposit_index_delta_to_absorb_borrow"): of_inputs(drift_deposit_delta),
+    ("drift_v2", "funding_delta_to_absorb_bankruptcy"): with_integers(
+        drift_sizing.funding_delta_to_absorb_bankruptcy, "loss_1e6", "long_1e9", "short_1e9"
+    ),
+    ("drift_v2", "account_margin"): of_inputs(drift_account),
     ("mango_v4_health", "health"): mango_health,
-    ("synthetix_vega", "snx_account"): snx_account,
-    ("synthetix_vega", "vega_margin_levels"): vega_margin_levels,
+    ("synthetix_vega", "snx_account"): of_inputs(snx_account),
+    ("synthetix_vega", "vega_margin_levels"): of_inputs(vega_margin_levels),
 }
