@@ -82,8 +82,8 @@ def offset(pool: Pool, debt: int, collateral: int) -> Pool:
 
     Notes
     -----
-    Loss per unit is rounded up, gain per unit down, and each error is carried to the next call, so that
-    deposits sum to no more than the pool holds.
+    Loss per unit is rounded up, gain per unit down, and each error is carried to the next call: deposits sum
+    to what the pool holds within 1e-18 of the deposits before the loss.
     """
     if pool.total == 0 or debt == 0:
         return pool
