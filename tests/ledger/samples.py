@@ -42,6 +42,11 @@ def listing() -> list[e.Entry]:
             e.Entry(c.OpenAccount(name, "desk"), (e.AccountOpened(account=i, name=name, owner="desk"),))
             for i, name in enumerate(names)
         ),
+        e.Entry(
+            c.Load(LENDER, ((USDC, 7),)),
+            (e.Loaded(account=LENDER, postings=((OUTSIDE, USDC, -7), (LENDER, USDC, 7))),),
+            "operator",
+        ),
     ]
 
 
