@@ -277,26 +277,26 @@ def _euler_linear_kink(inputs: Inputs) -> Any:
 # Silo
 
 
-def _silo_params(inputs: Inputs, target: str) -> target_ltv.Params:
-    return target_ltv.Params(integer(inputs.get(target, 0)), integer(inputs["liquidationFee"]))
+def _silo_params(inputs: Inputs, target: Any = 0) -> target_ltv.Params:
+    return target_ltv.Params(integer(target), integer(inputs["liquidationFee"]))
 
 
 def _silo_maximum(inputs: Inputs) -> Any:
     values = integers(inputs, "totalBorrowerDebtValue", "totalBorrowerCollateralValue")
-    seized, repaid = target_ltv.maximum_preview(_silo_params(inputs, "ltvAfterLiquidation"), *values)
+    seized, repaid = target_ltv.maximum_preview(_silo_params(inputs, inputs["ltvAfterLiquidation"]), *values)
     return {"collateralValueToLiquidate": seized, "repayValue": repaid}
 
 
 def _silo_collateral(inputs: Inputs) -> Any:
     names = ("debtValueToCover", "totalBorrowerCollateralAssets", "totalBorrowerCollateralValue")
-    assets, value = target_ltv.collateral_assets_for(_silo_params(inputs, ""), *integers(inputs, *names))
+    assets, value = target_ltv.collateral_assets_for(_silo_params(inputs), *integers(inputs, *names))
     return {"collateralAssets": assets, "collateralValue": value}
 
 
 def _silo_preview(inputs: Inputs) -> Any:
     names = ("DebtAssets", "DebtValue", "CollateralAssets", "CollateralValue")
     borrower = target_ltv.Borrower(*integers(inputs, *(f"totalBorrower{name}" for name in names)))
-    params = _silo_params(inputs, "liquidationTargetLtv")
+    params = _silo_params(inputs, inputs["liquidationTargetLtv"])
     seized, repaid, ltv = target_ltv.preview(params, borrower, integer(inputs["maxDebtToCover"]))
     return {"collateralAssetsToLiquidate": seized, "debtAssetsToRepay": repaid, "ltvAfterLiquidation": ltv}
 

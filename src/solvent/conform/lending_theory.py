@@ -11,19 +11,18 @@ from solvent.margin.rules import isda_csa
 
 
 def _isda_call(inputs: Inputs) -> Any:
+    """Amounts that are left out or null are 0; an independent amount that is given is a floor."""
     names = ("value", "haircut", "fx_haircut", "additional_haircut", "disputed")
-    posted = [isda_csa.Posted(*(fraction(row.get(name, 0)) for name in names)) for row in inputs["posted"]]
     independent = inputs.get("independent_amount")
-    margin, threshold, minimum, multiple = fractions(inputs, "margin_amount", "threshold", "mta", "rounding")
     return isda_csa.margin_call(
-        margin,
-        threshold,
-        posted,
-        minimum,
-        multiple,
+        fraction(inputs["margin_amount"]),
+        fraction(inputs.get("threshold") or 0),
+        [isda_csa.Posted(*(fraction(row.get(name) or 0) for name in names)) for row in inputs["posted"]],
+        fraction(inputs.get("mta") or 0),
+        fraction(inputs.get("rounding") or 0),
         None if independent is None else fraction(independent),
-        fraction(inputs.get("disputed_delivery", 0)),
-        fraction(inputs.get("disputed_return", 0)),
+        fraction(inputs.get("disputed_delivery") or 0),
+        fraction(inputs.get("disputed_return") or 0),
     )
 
 
