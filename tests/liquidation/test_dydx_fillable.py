@@ -17,10 +17,10 @@ from solvent.liquidation.dydx_fillable import (
     insurance_fund_delta,
     liquidatable_size,
 )
-from solvent.margin.rules.dydx_v4 import Market, account_risk, notional_quote
+from solvent.margin.rules.dydx_v4 import LiquidityTier, Market, account_risk, notional_quote
 
-BTC = Market(-8, 5_000_000_000, -5, 50_000, 600_000)
-ETH = Market(-9, 3_000_000_000, -6, 50_000, 600_000)
+BTC = Market(-8, 5_000_000_000, -5)
+ETH = Market(-9, 3_000_000_000, -6)
 MARKETS = {"BTC": BTC, "ETH": ETH}
 accounts = st.builds(
     Account,
@@ -75,7 +75,7 @@ def test_only_reductions_have_a_bankruptcy_price() -> None:
             bankruptcy_price_quote(account, "BTC", delta)
     with pytest.raises(SolventError, match="a position with maintenance margin"):
         fillable_price(account, "ETH", LiquidationParams())
-    free = Account(0, {"BTC": 10}, {"BTC": Market(-8, 1, -5, 0, 0)})
+    free = Account(0, {"BTC": 10}, {"BTC": Market(-8, 1, -5, LiquidityTier(0, 0))})
     with pytest.raises(SolventError, match="maintenance margin"):
         bankruptcy_price_quote(free, "BTC", -10)
 

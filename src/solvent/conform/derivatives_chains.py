@@ -15,9 +15,11 @@ Row = Mapping[str, Any]
 
 
 def dydx_market(row: Row) -> dydx_v4.Market:
-    names = ("atomic_resolution", "price", "price_exponent", "im_ppm", "maintenance_fraction_ppm")
-    caps = ("open_interest_base_quantums", "oi_lower_cap", "oi_upper_cap")
-    return dydx_v4.Market(*integers(row, *names), *(integer(row.get(name, 0)) for name in caps))
+    caps = (integer(row.get(name, 0)) for name in ("oi_lower_cap", "oi_upper_cap"))
+    tier = dydx_v4.LiquidityTier(*integers(row, "im_ppm", "maintenance_fraction_ppm"), *caps)
+    resolution, price, exponent = integers(row, "atomic_resolution", "price", "price_exponent")
+    open_interest = integer(row.get("open_interest_base_quantums", 0))
+    return dydx_v4.Market(resolution, price, exponent, tier, open_interest)
 
 
 def dydx_account(inputs: Row, tables: Row) -> dydx_fillable.Account:

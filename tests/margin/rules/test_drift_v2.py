@@ -10,7 +10,10 @@ from solvent.margin.rules.drift_v2 import (
     PRICE,
     PROFIT_MAX,
     QUOTE,
+    MarginType,
+    PerpetualParams,
     PerpetualPosition,
+    SpotParams,
     SpotPosition,
     account_margin,
     perpetual_margin,
@@ -99,6 +102,16 @@ def test_perpetuals() -> None:
     assert perpetual_margin(rich, is_initial=True).total_collateral == PROFIT_MAX
     loss = PerpetualPosition(0, PRICE, -50 * QUOTE, 1_000, profit_weight_1e4=5_000)
     assert perpetual_margin(loss, is_initial=True).total_collateral == -50 * QUOTE
+
+
+def test_parameters_by_margin_type() -> None:
+    token, perpetual = SpotParams(scale_initial_asset_weight_start_1e6=1_000), PerpetualParams()
+    assert [token.asset_weight(each) for each in MarginType] == [8_000, 8_500, 9_000]
+    assert [token.liability_weight(each) for each in MarginType] == [12_000, 11_500, 11_000]
+    assert token.asset_weight(MarginType.INITIAL, market_deposits_1e6=2_000) == 4_000
+    assert [perpetual.margin_ratio(each) for each in MarginType] == [1_000, 750, 500]
+    half = PerpetualParams(initial_profit_weight_1e4=5_000)
+    assert [half.profit_weight(each) for each in MarginType] == [5_000, 5_000, 10_000]
 
 
 def test_borrowed_quote_is_requirement() -> None:

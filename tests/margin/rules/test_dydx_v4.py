@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tests.margin.rules.reference import assert_holds, vectors
 
 from solvent.margin.rules.dydx_v4 import (
+    LiquidityTier,
     Market,
     Risk,
     account_risk,
@@ -17,16 +18,20 @@ from solvent.margin.rules.dydx_v4 import (
     position_risk,
 )
 
+tiers = st.builds(
+    LiquidityTier,
+    im_ppm=st.integers(0, 1_000_000),
+    maintenance_fraction_ppm=st.integers(0, 1_000_000),
+    open_interest_lower_cap=st.integers(0, 10**12),
+    open_interest_upper_cap=st.integers(10**12 + 1, 10**14),
+)
 markets = st.builds(
     Market,
     atomic_resolution=st.integers(-10, 2),
     price=st.integers(0, 10**12),
     price_exponent=st.integers(-9, 2),
-    im_ppm=st.integers(0, 1_000_000),
-    maintenance_fraction_ppm=st.integers(0, 1_000_000),
+    tier=tiers,
     open_interest=st.integers(0, 10**15),
-    open_interest_lower_cap=st.integers(0, 10**12),
-    open_interest_upper_cap=st.integers(10**12 + 1, 10**14),
 )
 sizes = st.integers(-(10**15), 10**15)
 
@@ -40,7 +45,7 @@ def test_requirements_are_ordered_and_round_up(market: Market, size: int) -> Non
     initial, maintenance = margin_requirements(size, market)
     notional = abs(notional_quote(size, market))
     assert 0 <= maintenance <= initial <= notional
-    assert initial * 1_000_000 >= notional * market.im_ppm
+    assert initial * 1_000_000 >= notional * market.tier.im_ppm
 
 
 @given(markets, sizes)
@@ -56,7 +61,7 @@ def test_the_initial_fraction_rises_with_open_interest(im_ppm: int, one: int, ot
 
 
 def test_a_chosen_fraction_raises_the_initial_requirement_only() -> None:
-    market = Market(-8, 5_000_000_000, -5, 50_000, 500_000)
+    market = Market(-8, 5_000_000_000, -5, LiquidityTier(50_000, 500_000))
     assert margin_requirements(10**8, market) == (2_500_000_000, 1_250_000_000)
     assert margin_requirements(10**8, market, custom_im_ppm=200_000) == (10_000_000_000, 1_250_000_000)
     assert initial_margin_quote(1_000, 50_000, custom_im_ppm=10_000) == 50

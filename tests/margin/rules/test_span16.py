@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from solvent.errors import SolventError
 from solvent.margin.rules.span16 import (
     CommodityParams,
     Params,
@@ -113,3 +114,8 @@ def test_composite_deltas_lie_between_the_extremes() -> None:
     assert 0.0 < composite_delta(CALL, BTC) < 1.0
     put = msgspec.structs.replace(CALL, is_call=False)
     assert composite_delta(CALL, BTC) - composite_delta(put, BTC) == pytest.approx(1.0)
+
+
+def test_a_commodity_without_parameters_is_named() -> None:
+    with pytest.raises(SolventError, match="commodities = SOL: one of BTC, ETH"):
+        maintenance(msgspec.structs.replace(FUTURE, commodity="SOL"))

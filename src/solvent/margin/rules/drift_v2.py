@@ -10,6 +10,7 @@ Source: drift-labs/protocol-v2, programs/drift/src/math/margin.rs, state/user.rs
 """
 
 from collections.abc import Iterable
+from enum import StrEnum
 from math import isqrt
 
 import msgspec
@@ -71,6 +72,65 @@ def scaled_initial_asset_weight(weight_1e4: int, scale_start_1e6: int, deposit_v
 def token_value(amount: int, decimals: int, price_1e6: int) -> int:
     """Value of a token amount, 1e-6 quote, rounded toward minus infinity."""
     return int(amount * price_1e6 // 10**decimals)
+
+
+class MarginType(StrEnum):
+    """Initial for new risk, maintenance for liquidation, fill (their mean) while an order is matched."""
+
+    INITIAL = "initial"
+    FILL = "fill"
+    MAINTENANCE = "maintenance"
+
+    def of(self, initial: int, maintenance: int) -> int:
+        """The parameter of this type, the mean rounded down."""
+        if self is MarginType.FILL:
+            return (initial + maintenance) // 2
+        return initial if self is MarginType.INITIAL else maintenance
+
+
+class SpotParams(msgspec.Struct, frozen=True):
+    """Weights of one token; defaults as the program's tests list SOL, each market has its own."""
+
+    initial_asset_weight_1e4: int = 8_000
+    maintenance_asset_weight_1e4: int = 9_000
+    initial_liability_weight_1e4: int = 12_000
+    maintenance_liability_weight_1e4: int = 11_000
+    imf_1e6: int = 0
+    scale_initial_asset_weight_start_1e6: int = 0
+    """Deposits of the market in quote above which its initial asset weight falls; 0 turns it off."""
+
+    def asset_weight(self, margin: MarginType, market_deposits_1e6: int = 0) -> int:
+        """Asset weight (1e-4) before the size discount.
+
+        Source: state/spot_market.rs `get_asset_weight`.
+        """
+        initial = scaled_initial_asset_weight(
+            self.initial_asset_weight_1e4, self.scale_initial_asset_weight_start_1e6, market_deposits_1e6
+        )
+        return margin.of(initial, self.maintenance_asset_weight_1e4)
+
+    def liability_weight(self, margin: MarginType) -> int:
+        """Liability weight (1e-4) before the size premium."""
+        return margin.of(self.initial_liability_weight_1e4, self.maintenance_liability_weight_1e4)
+
+
+class PerpetualParams(msgspec.Struct, frozen=True):
+    """Margin ratios of one perpetual; defaults as the program's tests list SOL-PERP, each market has its own."""
+
+    initial_ratio_1e4: int = 1_000
+    maintenance_ratio_1e4: int = 500
+    imf_1e6: int = 0
+    initial_profit_weight_1e4: int = WEIGHT
+    maintenance_profit_weight_1e4: int = WEIGHT
+
+    def margin_ratio(self, margin: MarginType) -> int:
+        """Margin ratio (1e-4) before the size premium."""
+        return margin.of(self.initial_ratio_1e4, self.maintenance_ratio_1e4)
+
+    def profit_weight(self, margin: MarginType) -> int:
+        """Weight (1e-4) of positive unrealised profit; fills count it as initial margin does."""
+        is_maintenance = margin is MarginType.MAINTENANCE
+        return self.maintenance_profit_weight_1e4 if is_maintenance else self.initial_profit_weight_1e4
 
 
 class SpotPosition(msgspec.Struct, frozen=True):

@@ -21,22 +21,28 @@ QUOTE_ATOMIC_RESOLUTION = -6
 """A quote quantum is 10^-6 USD."""
 
 
+class LiquidityTier(msgspec.Struct, frozen=True):
+    """Margin parameters that markets share; defaults: the large-cap tier of the chain's genesis."""
+
+    im_ppm: int = 50_000
+    maintenance_fraction_ppm: int = 600_000
+    """Maintenance requirement as a fraction of the base initial requirement."""
+    open_interest_lower_cap: int = 0
+    open_interest_upper_cap: int = 0
+    """Quote quantums. From lower to upper the initial fraction rises to one; an upper cap of 0 turns it off."""
+
+
 class Market(msgspec.Struct, frozen=True):
-    """One perpetual: its units, oracle price and liquidity tier."""
+    """One perpetual: its units, oracle price, open interest and liquidity tier."""
 
     atomic_resolution: int
     """A base quantum is 10^this of the underlying."""
     price: int
     price_exponent: int
     """The oracle price is price x 10^this USD."""
-    im_ppm: int
-    maintenance_fraction_ppm: int
-    """Maintenance requirement as a fraction of the base initial requirement."""
+    tier: LiquidityTier = LiquidityTier()
     open_interest: int = 0
     """Base quantums."""
-    open_interest_lower_cap: int = 0
-    open_interest_upper_cap: int = 0
-    """Quote quantums. From lower to upper the initial fraction rises to one; an upper cap of 0 turns it off."""
 
 
 class Risk(msgspec.Struct, frozen=True):
@@ -124,17 +130,17 @@ def margin_requirements(base_quantums: int, market: Market, custom_im_ppm: int =
 
     Maintenance is a fraction of the base initial requirement, whatever the open interest.
     """
-    notional = notional_quote(abs(base_quantums), market)
+    tier, notional = market.tier, notional_quote(abs(base_quantums), market)
     initial = initial_margin_quote(
         notional,
-        market.im_ppm,
+        tier.im_ppm,
         notional_quote(market.open_interest, market),
-        market.open_interest_lower_cap,
-        market.open_interest_upper_cap,
+        tier.open_interest_lower_cap,
+        tier.open_interest_upper_cap,
         custom_im_ppm,
     )
-    base = initial_margin_quote(notional, market.im_ppm)
-    return initial, mul_div_up(base, market.maintenance_fraction_ppm, PPM)
+    base = initial_margin_quote(notional, tier.im_ppm)
+    return initial, mul_div_up(base, tier.maintenance_fraction_ppm, PPM)
 
 
 def position_risk(base_quantums: int, market: Market, custom_im_ppm: int = 0) -> Risk:

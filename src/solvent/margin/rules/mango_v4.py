@@ -46,8 +46,8 @@ class Token(msgspec.Struct, frozen=True):
     """One bank: prices, weights, and totals that scale the initial weights."""
 
     prices: Prices
-    init_asset_weight: float
-    init_liability_weight: float
+    init_asset_weight: float = 0.8
+    init_liability_weight: float = 1.2
     maint_asset_weight: float | None = None
     maint_liability_weight: float | None = None
     """Default: the initial ones."""

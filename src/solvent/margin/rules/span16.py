@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from solvent.errors import problem, raise_if
 from solvent.valuation.black76 import greeks as black76_greeks
 from solvent.valuation.black76 import price as black76_price
 
@@ -223,10 +224,17 @@ def inter_commodity_credits(risks: Mapping[str, CommodityRisk], spreads: Sequenc
 
 
 def account_margin(positions: Sequence[Position], params: Params) -> SpanMargin:
-    """SPAN requirement of one account; commodities without parameters raise KeyError."""
+    """SPAN requirement of one account. Raises SolventError naming every commodity without parameters."""
     by_commodity: dict[str, list[Position]] = {}
     for position in positions:
         by_commodity.setdefault(position.commodity, []).append(position)
+    raise_if(
+        [
+            problem("SPAN parameters", None, "commodities", name, f"one of {', '.join(params.commodities)}")
+            for name in by_commodity
+            if name not in params.commodities
+        ]
+    )
     risks = {name: commodity_risk(held, params.commodities[name]) for name, held in by_commodity.items()}
     credits = inter_commodity_credits(risks, params.spreads)
     maintenance = 0.0

@@ -14,13 +14,14 @@ import msgspec
 
 
 class MarketParams(msgspec.Struct, frozen=True):
-    """Parameters of one market."""
+    """Parameters of one market; ratios as the protocol's tests list BTC, each market has its own."""
 
     skew_scale: float
-    initial_ratio: float
+    """Size, in units, at which the price moves by the index price."""
+    initial_ratio: float = 2.0
     """Slope of the initial ratio by |size| / skew scale."""
-    initial_ratio_min: float
-    maintenance_scalar: float
+    initial_ratio_min: float = 0.01
+    maintenance_scalar: float = 0.5
     """Maintenance ratio as a fraction of the initial one."""
     position_margin_min_usd: float = 0.0
     """Flat amount on top of either margin."""
