@@ -142,6 +142,19 @@ class Book:
         return book
 
     @classmethod
+    def of_table(cls, universe: Universe, instruments: I64, lots: I64, cost: I64) -> "Book":
+        """k nameless accounts with the same n instruments: lots and cost are (k, n). For what-if portfolios."""
+        count, width = lots.shape
+        book = cls(universe)
+        book.names = book.owners = [""] * count
+        book.start = np.arange(count, dtype=np.int64) * width
+        book.length = book.capacity = np.full(count, width, dtype=np.int64)
+        book.instrument = np.tile(instruments, count)
+        book.lots, book.cost = np.ascontiguousarray(lots).ravel(), np.ascontiguousarray(cost).ravel()
+        book._tail = count * width
+        return book
+
+    @classmethod
     def from_frame(cls, frame: Any, universe: Universe, market: Any = None, *, file: str = "book") -> "Book":
         """A book from any frame with `__arrow_c_stream__`: account, instrument, quantity[, entry_price][, owner].
 

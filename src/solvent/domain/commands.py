@@ -61,6 +61,19 @@ class Transfer(_Command, frozen=True):
     atoms: int
 
 
+class Load(_Command, frozen=True):
+    """Take over an account that another system kept: balances and positions as they are, into an empty row.
+
+    Balances come from outside, positions from the outside market; no gate applies.
+    """
+
+    account: int
+    balances: tuple[tuple[int, int], ...] = ()
+    """(asset, atoms); negative is a debt, which the asset's pool must have the cash for."""
+    positions: tuple[tuple[int, int, int], ...] = ()
+    """(instrument, lots, quote atoms)."""
+
+
 class Supply(_Command, frozen=True):
     """Lend to an asset's pool for shares."""
 
@@ -239,7 +252,7 @@ class Freeze(_Command, frozen=True):
 
 
 Command: TypeAlias = (
-    ListInstrument | DelistInstrument | OpenAccount | Deposit | Withdraw | Transfer | Supply | Redeem | Fill
+    ListInstrument | DelistInstrument | OpenAccount | Deposit | Withdraw | Transfer | Load | Supply | Redeem | Fill
     | OpenOrder | CancelOrder | Mark | Settle | Fund | Accrue | Expire | SetPolicy | MarginCall | Liquidate
     | StartAuction | ResetAuction | CloseAuction | Bid | Insure | Deleverage | Socialise | Sweep | Freeze
 )  # fmt: skip

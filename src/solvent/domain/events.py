@@ -69,6 +69,10 @@ class Transferred(_Event, frozen=True):
     target: int
 
 
+class Loaded(_Event, frozen=True):
+    account: int
+
+
 class Supplied(_Event, frozen=True):
     account: int
     asset: int
@@ -204,7 +208,7 @@ class Frozen(_Event, frozen=True):
 
 
 Event: TypeAlias = (
-    Refused | InstrumentListed | InstrumentDelisted | AccountOpened | Deposited | Withdrawn | Transferred | Supplied
+    Refused | InstrumentListed | InstrumentDelisted | AccountOpened | Deposited | Withdrawn | Transferred | Loaded | Supplied
     | Filled | OrderOpened | OrdersCancelled | Marked | Settled | Funded | Accrued | Expired | PolicySet | Staged
     | Liquidated | AuctionStarted | AuctionTaken | AuctionClosed | Insured | Deleveraged | LossShared | Swept | Frozen
 )  # fmt: skip

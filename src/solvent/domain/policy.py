@@ -27,6 +27,8 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     oracle: Table = {}
     liquidation: Table = {}
     pools: Table = {}
+    limits: Table = {}
+    """Caps by instrument id."""
     notes: str = ""
 
     @property

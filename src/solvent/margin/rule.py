@@ -20,6 +20,10 @@ I64 = NDArray[np.int64]
 class Prepared(Protocol):
     """A rule with the work done that all accounts share."""
 
+    def digest(self) -> str:
+        """Hexadecimal digest of the shared integers that exact verdicts use; stands in the mark event."""
+        ...
+
     def assess(self, book: Book, accounts: I64 | None = None) -> Statement:
         """Statement of `accounts` (all of the book by default)."""
         ...
