@@ -1,0 +1,414 @@
+"""From margin call to auction: stages by the exact form, partial steps against the outside market, bids."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from solvent.domain import commands as c
+from solvent.domain import events as e
+from solvent.domain.book import Book
+from solvent.domain.market import OK
+from solvent.domain.owners import FEES, INSURANCE, MARKET
+from solvent.domain.quantities import div_up, mul_div_up
+from solvent.domain.universe import OPTION, SPOT
+from solvent.engine.decide.moves import Moves
+from solvent.engine.decide.refusal import Refusal, known_account, refuse_unless
+from solvent.engine.params import LiquidationParams
+from solvent.engine.risk import E24, MICRO_E24, Risk, payment_asset, row_of, states_of
+from solvent.ledger.records import AUCTION, CALLED, HEALTHY, INSOLVENT, LIQUIDATING, Auction
+from solvent.ledger.state import State
+from solvent.liquidation import auctions, sizing
+from solvent.liquidation.legs import penalty, split_penalty
+from solvent.margin.statement import ExactStatement
+from solvent.pools.fixed_point import WAD
+from solvent.valuation.impact import impact_fraction
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+E9 = 10**9
+
+
+def verdict(account: int, exact: ExactStatement) -> e.Verdict:
+    """An exact statement as it stands in an event."""
+    return e.Verdict(account, exact.equity, exact.initial_margin, exact.maintenance_margin)
+
+
+def liquidation_params(risk: Risk) -> LiquidationParams:
+    """The policy's liquidation table."""
+    assert risk.params is not None, "liquidation needs a policy"
+    return risk.params.liquidation
+
+
+def restored(exact: ExactStatement, params: LiquidationParams) -> bool:
+    """Whether equity is back at (1 + buffer) MM: what ends a liquidation."""
+    return auctions.buffer_margin(exact.equity, exact.maintenance_margin, params.buffer) >= 0
+
+
+def breaches(state: State, risk: Risk, account: int, exact: ExactStatement) -> bool:
+    """The rule's own inequality; where a price is not ok, only a health below the oracle's limit."""
+    assert risk.params is not None
+    if not exact.liquidatable:
+        return False
+    if states_of(state, row_of(state, account).instruments) == OK:
+        return True
+    return exact.equity < risk.params.oracle.degraded_health * exact.maintenance_margin
+
+
+def stage_of(state: State, risk: Risk, account: int, exact: ExactStatement) -> str:
+    """The stage that an account belongs in, from its exact statement and the stage it is in."""
+    stage = state.accounts[account].stage
+    if stage in (LIQUIDATING, AUCTION, INSOLVENT) and not restored(exact, liquidation_params(risk)):
+        return stage
+    if breaches(state, risk, account, exact):
+        return LIQUIDATING
+    return CALLED if exact.below_initial else HEALTHY
+
+
+def margin_call(state: State, risk: Risk, command: c.MarginCall) -> tuple[e.Event, ...]:
+    """Move an account to the stage it belongs in; leaving health cancels its orders."""
+    known_account(state, command.account)
+    exact = risk.exact(command.account)
+    stage, now = stage_of(state, risk, command.account, exact), state.accounts[command.account].stage
+    refuse_unless(stage != now, "an account whose stage changes")
+    found: list[e.Event] = []
+    orders = tuple(sorted(state.orders.get(command.account, {})))
+    if orders and stage != HEALTHY:
+        found.append(e.OrdersCancelled(account=command.account, orders=orders, reason=stage))
+    if command.account in state.auctions:
+        found.append(e.AuctionClosed(account=command.account))
+    found.append(e.Staged(account=command.account, stage=stage, verdicts=(verdict(command.account, exact),)))
+    return tuple(found)
+
+
+class Closable(NamedTuple):
+    """Legs of an account that can be closed against the outside market."""
+
+    instrument: I64
+    lots: I64
+    """In lots of the book, signed."""
+    exposure_usd: F64
+    """Of one lot."""
+    impact: F64
+    """Share of the price that closing the whole leg now gives up."""
+
+
+def closable(state: State, risk: Risk, account: int) -> Closable:
+    """All positions, and all balances but the one that liquidations are paid in."""
+    params = liquidation_params(risk)
+    row = row_of(state, account)
+    terms = state.universe.terms
+    payment = payment_asset(state.universe)
+    kept = [k for k, i in enumerate(row.instruments) if row.lots[k] and i != payment and i not in state.expired]
+    instrument = np.array([row.instruments[k] for k in kept], dtype=np.int64)
+    lots = np.array([row.lots[k] for k in kept], dtype=np.int64)
+    exposure = risk.exposure_usd()[instrument]
+    taken = np.array([risk.taken_usd.get(int(i), 0.0) for i in instrument])
+    size = np.abs(lots) * exposure + taken
+    impact = impact_fraction(
+        size, _volume(risk, params)[terms.underlying[instrument]], params.volatility_daily, params.impact_factor,
+        params.impact_most,
+    )  # fmt: skip
+    return Closable(instrument, lots, exposure, impact)
+
+
+def _volume(risk: Risk, params: LiquidationParams) -> F64:
+    """(U,) USD traded a day in each asset."""
+    assert risk.market is not None
+    market = risk.market
+    found = np.zeros(len(market.universe.assets))
+    np.add.at(found, market.universe.terms.underlying, np.nan_to_num(market.volume_usd_daily))
+    return np.where(found > 0, found, params.volume_usd_daily_default)
+
+
+class Requirement:
+    """Equity and maintenance margin of an account with fewer lots of some legs, closed at the mark."""
+
+    def __init__(self, state: State, risk: Risk, account: int, legs: Closable) -> None:
+        self.risk, self.legs = risk, legs
+        row = row_of(state, account)
+        payment = payment_asset(state.universe)
+        instruments = list(row.instruments)
+        if payment not in instruments:
+            instruments.append(payment)
+        pad = len(instruments) - len(row.instruments)
+        self.universe = state.universe
+        self.instruments = np.array(instruments, dtype=np.int64)
+        self.lots = np.array([*row.lots, *[0] * pad], dtype=np.int64)
+        self.cost = np.array([*row.cost, *[0] * pad], dtype=np.int64)
+        self.column = np.array([instruments.index(int(i)) for i in legs.instrument], dtype=np.int64)
+        self.payment = instruments.index(payment)
+        self.gain, self.is_cash = self._gains(state, risk, payment)
+
+    def _gains(self, state: State, risk: Risk, payment: int) -> tuple[F64, NDArray[np.bool_]]:
+        """What closing a lot at the mark adds to the quote leg, or to the payment balance, in its lots."""
+        universe = state.universe
+        gains, cash = [], []
+        lot_value = risk.atom_value(state, payment) * universe.spot_of(payment).lot_atoms
+        for i in self.legs.instrument.tolist():
+            form = universe.terms.form[i]
+            spot = universe.spot_of(i)
+            if form == SPOT:
+                gains.append(risk.atom_value(state, i) * spot.lot_atoms / lot_value)
+            elif form == OPTION:
+                premium = universe.value_atoms[i][0] * state.quotes[i].ticks
+                payer = int(universe.terms.settlement[i])
+                gains.append(premium * risk.atom_value(state, payer) / lot_value)
+            else:
+                numerator, denominator = universe.value_atoms[i]
+                ticks = state.quotes[i].ticks
+                atoms = numerator * ticks if form == 1 else -numerator / (denominator * ticks)
+                gains.append(atoms / spot.lot_atoms)
+            cash.append(form in (SPOT, OPTION))
+        return np.array(gains), np.array(cash, dtype=np.bool_)
+
+    def __call__(self, lots: I64) -> tuple[F64, F64]:
+        count = len(lots)
+        table = np.repeat(self.lots[None, :], count, axis=0)
+        cost = np.repeat(self.cost[None, :], count, axis=0)
+        closed = (self.lots[self.column] - lots) * self.gain
+        table[:, self.column] = lots
+        cost[:, self.column] += np.where(self.is_cash, 0, np.floor(closed)).astype(np.int64)
+        table[:, self.payment] += np.floor(np.where(self.is_cash, closed, 0).sum(axis=1)).astype(np.int64)
+        statement = self.risk.ready().assess(Book.of_table(self.universe, self.instruments, table, cost))
+        return statement.equity, statement.maintenance_margin
+
+    def alone(self) -> F64:
+        """Maintenance margin of each leg by itself."""
+        count = len(self.column)
+        table = np.zeros((count, len(self.instruments)), dtype=np.int64)
+        table[np.arange(count), self.column] = self.lots[self.column]
+        book = Book.of_table(self.universe, self.instruments, table, np.zeros_like(table))
+        return self.risk.ready().assess(book).maintenance_margin
+
+
+def liquidate(state: State, risk: Risk, command: c.Liquidate) -> tuple[e.Event, ...]:
+    """One partial step: the least costly closing that restores the buffer, no leg worse than bankruptcy."""
+    account = command.account
+    known_account(state, account)
+    refuse_unless(state.accounts[account].stage == LIQUIDATING, "an account that is liquidating")
+    params = liquidation_params(risk)
+    exact = risk.exact(account)
+    refuse_unless(not restored(exact, params), "an account that falls short")
+    refuse_unless(exact.equity >= 0, "equity of at least 0: insurance comes next")
+    legs = closable(state, risk, account)
+    refuse_unless(len(legs.lots) > 0, "something to close")
+    requirement = Requirement(state, risk, account, legs)
+    legs = _fillable(legs, requirement, exact)
+    if not len(legs.lots) or exact.equity < params.auction_below * exact.maintenance_margin:
+        return start_auction(state, risk, c.StartAuction(account))
+    requirement = Requirement(state, risk, account, legs)
+    cost = legs.exposure_usd * (legs.impact + params.penalty_rate)
+    sized = sizing.METHODS[params.sizing](legs.lots, requirement, cost, None, params.buffer)
+    closed = np.sign(legs.lots) * sized.closed_lots
+    if not closed.any():
+        return start_auction(state, risk, c.StartAuction(account))
+    moves, notional = Moves(state), 0.0
+    for i, lots, exposure, impact in zip(legs.instrument.tolist(), closed.tolist(), legs.exposure_usd, legs.impact,
+                                         strict=True):  # fmt: skip
+        if lots:
+            close_at_market(state, risk, moves, account, i, lots, float(impact))
+            notional += abs(lots) * float(exposure)
+    notional_micro = int(notional * 1e6)
+    paid = _penalty(state, risk, moves, account, notional_micro)
+    after = risk.exact_after(state, account, moves.row(account))
+    return (
+        e.Liquidated(
+            account=account,
+            notional_micro=notional_micro,
+            penalty_micro=paid,
+            method=params.sizing,
+            postings=tuple(moves.postings),
+            legs=tuple(moves.legs),
+            verdicts=(verdict(account, exact), verdict(account, after)),
+        ),
+    )
+
+
+def _fillable(legs: Closable, requirement: Requirement, exact: ExactStatement) -> Closable:
+    """Legs whose fill is no worse than their bankruptcy price: |q| M mark impact <= E w."""
+    alone = requirement.alone()
+    total = float(alone.sum())
+    share = alone / total if total > 0 else np.full(len(alone), 1.0 / len(alone))
+    room = exact.equity / 1e6 * share
+    good = legs.impact * np.abs(legs.lots) * legs.exposure_usd <= room
+    return Closable(legs.instrument[good], legs.lots[good], legs.exposure_usd[good], legs.impact[good])
+
+
+def close_at_market(
+    state: State, risk: Risk, moves: Moves, account: int, instrument: int, lots: int, impact: float
+) -> None:
+    """Close signed book `lots` of a leg against the outside market at the mark worsened by `impact`."""
+    impact_e9 = int(np.ceil(impact * E9))
+    universe = state.universe
+    if universe.terms.form[instrument] == SPOT:
+        atoms = lots * universe.spot_of(instrument).lot_atoms
+        swap(state, risk, moves, account, instrument, atoms, impact_e9)
+    else:
+        ticks = fill_ticks(state, risk, instrument, lots, impact_e9)
+        buyer, seller = (MARKET, account) if lots > 0 else (account, MARKET)
+        moves.trade(buyer, seller, instrument, abs(lots), ticks)
+    taken = abs(lots) * float(risk.exposure_usd()[instrument])
+    risk.pending_usd[instrument] = risk.pending_usd.get(instrument, 0.0) + taken
+
+
+def fill_ticks(state: State, risk: Risk, instrument: int, lots: int, impact_e9: int) -> int:
+    """Price in ticks at which the outside market takes `lots` (> 0: buys them from the account)."""
+    mark = state.quotes[instrument].ticks
+    universe = state.universe
+    base = mark
+    if universe.terms.form[instrument] == OPTION:
+        payer = int(universe.terms.settlement[instrument])
+        lot_usd = float(risk.exposure_usd()[instrument])
+        tick_usd = universe.value_atoms[instrument][0] * risk.atom_value(state, payer) / E24
+        base = int(np.ceil(lot_usd / tick_usd)) if tick_usd > 0 else mark
+    worse = mul_div_up(base, impact_e9, E9)
+    return max(0 if universe.terms.form[instrument] == OPTION else 1, mark - worse if lots > 0 else mark + worse)
+
+
+def swap(state: State, risk: Risk, moves: Moves, account: int, asset: int, atoms: int, impact_e9: int = 0) -> None:
+    """Sell atoms of an asset (negative: buy back a debt) for the payment asset, value less impact."""
+    payment = payment_asset(state.universe)
+    value, unit = risk.atom_value(state, asset), risk.atom_value(state, payment)
+    if atoms > 0:
+        paid = atoms * value * (E9 - impact_e9) // (E9 * unit)
+    else:
+        paid = -div_up(-atoms * value * (E9 + impact_e9), E9 * unit)
+    moves.pay(account, MARKET, asset, atoms)
+    moves.pay(MARKET, account, payment, paid)
+
+
+def _penalty(state: State, risk: Risk, moves: Moves, account: int, notional_micro: int) -> int:
+    """Charge the penalty and split it; at most what leaves equity >= 0 and what cash can pay. In 1e-6 USD."""
+    params = liquidation_params(risk)
+    payment = payment_asset(state.universe)
+    unit = risk.atom_value(state, payment)
+    equity = risk.exact_after(state, account, moves.row(account)).equity
+    due = penalty(notional_micro, params.penalty_rate, equity)
+    cash = max(0, moves.balance(account, payment)) + max(0, state.pool_cash(payment))
+    atoms = min(due * MICRO_E24 // unit, cash)
+    liquidator, insurance, venue = split_penalty(atoms, params.split)
+    for owner, part in ((MARKET, liquidator), (INSURANCE, insurance), (FEES, venue)):
+        moves.pay(account, owner, payment, part)
+    return atoms * unit // MICRO_E24
+
+
+def start_auction(state: State, risk: Risk, command: c.StartAuction) -> tuple[e.Event, ...]:
+    """Offer the slice that restores margin; one auction an account."""
+    account = command.account
+    known_account(state, account)
+    refuse_unless(account not in state.auctions, "an account without an auction")
+    refuse_unless(state.accounts[account].stage == LIQUIDATING, "an account that is liquidating")
+    params, exact = liquidation_params(risk), risk.exact(account)
+    start_e18 = int(params.auction.start * WAD)
+    fraction = auctions.slice_fraction_e18(exact.equity, exact.maintenance_margin, params.buffer, start_e18)
+    refuse_unless(fraction > 0, "an account that falls short")
+    return (
+        e.AuctionStarted(
+            account=account, start_ns=state.ts_ns, slice_e9=div_up(fraction, E9), verdicts=(verdict(account, exact),)
+        ),
+        e.Staged(account=account, stage=AUCTION),
+    )
+
+
+def reset_auction(state: State, risk: Risk, command: c.ResetAuction) -> tuple[e.Event, ...]:
+    """Start an auction over whose price fell too far or that ran too long."""
+    auction = _auction(state, command.account)
+    params, exact = liquidation_params(risk), risk.exact(command.account)
+    elapsed = (state.ts_ns - auction.start_ns) // 10**9
+    refuse_unless(auctions.needs_reset(params.auction, elapsed, auction.resets), "an auction that needs a reset")
+    fraction = auctions.slice_fraction_e18(
+        exact.equity, exact.maintenance_margin, params.buffer, int(params.auction.start * WAD)
+    )
+    refuse_unless(fraction > 0, "an account that falls short")
+    return (
+        e.AuctionStarted(
+            account=command.account, start_ns=state.ts_ns, slice_e9=div_up(fraction, E9), resets=auction.resets + 1,
+            verdicts=(verdict(command.account, exact),),
+        ),
+    )  # fmt: skip
+
+
+def close_auction(state: State, risk: Risk, command: c.CloseAuction) -> tuple[e.Event, ...]:
+    """End an auction whose account is restored, or has nothing left to sell."""
+    _auction(state, command.account)
+    exact = risk.exact(command.account)
+    refuse_unless(restored(exact, liquidation_params(risk)), "an account that is restored")
+    return (
+        e.AuctionClosed(account=command.account),
+        e.Staged(
+            account=command.account,
+            stage=CALLED if exact.below_initial else HEALTHY,
+            verdicts=(verdict(command.account, exact),),
+        ),
+    )
+
+
+def _auction(state: State, account: int) -> Auction:
+    known_account(state, account)
+    auction = state.auctions.get(account)
+    if auction is None:
+        raise Refusal("an account in auction")
+    return auction
+
+
+def discount_e18(state: State, risk: Risk, account: int) -> int:
+    """Present price of an auction as a part of value, x 1e18."""
+    auction = _auction(state, account)
+    params = liquidation_params(risk).auction
+    elapsed = (state.ts_ns - auction.start_ns) // 10**9
+    return auctions.price_e18(params.curve, int(params.start * WAD), elapsed)
+
+
+def bid(state: State, risk: Risk, command: c.Bid) -> tuple[e.Event, ...]:
+    """Take a share of an auctioned account at the present price; bidders stay funded above IM."""
+    account, bidder = command.account, command.bidder
+    _auction(state, account)
+    params = liquidation_params(risk)
+    if bidder != MARKET:
+        known_account(state, bidder)
+        record = state.accounts[bidder]
+        refuse_unless(record.owner != state.accounts[account].owner, "a bidder other than the account's owner")
+        refuse_unless(record.stage == HEALTHY and not record.frozen, "a bidder that is healthy and not frozen")
+    refuse_unless(0 < command.share_e9 <= E9, "share_e9 from 1 to 1e9")
+    exact = risk.exact(account)
+    price = discount_e18(state, risk, account)
+    refuse_unless(exact.equity > 0 and price > 0, "an auction with a price: insurance comes next")
+    fraction = auctions.slice_fraction_e18(exact.equity, exact.maintenance_margin, params.buffer, price)
+    refuse_unless(fraction > 0, "an account that falls short")
+    offered = max(1, exact.equity * fraction // WAD)
+    got = auctions.take(
+        max(1, offered * command.share_e9 // E9), offered,
+        minimum=params.auction.minimum_bid_usd * 10**6, dust=params.auction.dust_usd * 10**6,
+    )  # fmt: skip
+    refuse_unless(got > 0, "a bid above the minimum that leaves no dust")
+    fraction = min(WAD, mul_div_up(fraction, got, offered))
+    moves, notional = _hand_over(state, risk, account, bidder, fraction)
+    paid = auctions.cash_up(fraction, exact.equity, price)
+    payment = payment_asset(state.universe)
+    moves.pay(bidder, account, payment, div_up(paid * MICRO_E24, risk.atom_value(state, payment)))
+    verdicts = [verdict(account, exact), verdict(account, risk.exact_after(state, account, moves.row(account)))]
+    if bidder != MARKET:
+        after = risk.exact_after(state, bidder, moves.row(bidder))
+        refuse_unless(not after.below_initial, "a bidder with equity at or above initial margin after it")
+        verdicts.append(verdict(bidder, after))
+    taken = e.AuctionTaken(
+        account=account, bidder=bidder, share_e9=fraction // E9, price_micro=paid, notional_micro=notional,
+        postings=tuple(moves.postings), legs=tuple(moves.legs), verdicts=tuple(verdicts),
+    )  # fmt: skip
+    return (taken,)
+
+
+def _hand_over(state: State, risk: Risk, account: int, bidder: int, fraction: int) -> tuple[Moves, int]:
+    """Move a fraction (x 1e18) of every position and balance to the bidder; USD notional x 1e6 of it."""
+    moves, notional = Moves(state), 0.0
+    exposure = risk.exposure_usd()
+    for i, (lots, quote) in sorted(state.positions.get(account, {}).items()):
+        cut = min(abs(lots), mul_div_up(abs(lots), fraction, WAD))
+        sign = 1 if lots > 0 else -1
+        part = quote * cut // abs(lots) if lots else quote * fraction // WAD
+        moves.give(account, bidder, i, sign * cut, part)
+        notional += cut * float(exposure[i])
+    for asset, atoms in sorted(state.balances.get(account, {}).items()):
+        moves.pay(account, bidder, asset, atoms * fraction // WAD)
+    return moves, int(notional * 1e6)

@@ -1,0 +1,216 @@
+"""The loop: commands and ticks in, decided and applied in memory, committed as one block, then told to others."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from typing import NamedTuple
+
+import msgspec
+
+from solvent.domain import commands as c
+from solvent.domain.events import Entry, Event, Refused
+from solvent.domain.instruments import Future as DatedFuture
+from solvent.domain.instruments import Option, Perpetual, Spot
+from solvent.engine.decide import decide
+from solvent.engine.marks import Marker
+from solvent.engine.risk import Risk
+from solvent.engine.rounds import run_waterfall
+from solvent.engine.sources.tick import Tick
+from solvent.ledger.apply import apply_entry, command_digest
+from solvent.ledger.group_commit import Committed, GroupCommitter
+from solvent.ledger.journal import Journal, entry_at
+from solvent.ledger.recovery import recover
+from solvent.ledger.state import State
+from solvent.margin.statement import Statement
+
+HOUR_NS = 3_600 * 10**9
+DAY_NS = 24 * HOUR_NS
+FUNDING_NS = 8 * HOUR_NS
+"""Funding and settlement times: 00:00, 08:00 and 16:00 UTC."""
+
+
+class Submission(NamedTuple):
+    """A command as somebody sends it."""
+
+    command: c.Command
+    origin: c.Origin = "operator"
+    caller: str = ""
+    key: str = ""
+
+
+class TickReport(msgspec.Struct):
+    """What one tick did."""
+
+    ts_ns: int
+    height: int
+    entries: tuple[Entry, ...]
+    statement: Statement | None
+    """Of all accounts after the mark and before liquidations; None while the engine is not ready."""
+    degraded: int
+    """Prices that are not ok."""
+    margin_s: float
+    """How long the statement of all accounts took."""
+
+
+Listener = Callable[[TickReport], None]
+
+
+class Engine:
+    """One writer over one journal. Nothing is told to anybody before its block is durable."""
+
+    def __init__(self, journal: Journal, clock: Callable[[], int] = time.time_ns) -> None:
+        """Recovers what the journal holds. `clock` gives nanoseconds for commands outside of ticks."""
+        self.journal = journal
+        self.clock = clock
+        self.marker = Marker()
+        self._committer: GroupCommitter[Submission | Tick] | None = None
+        self._report: TickReport | None = None
+        self._recover()
+
+    def _recover(self) -> None:
+        self.state: State = recover(self.journal)
+        self.risk = Risk(self.state)
+        self.marker.restore(self.state)
+
+    def submit(
+        self, command: c.Command, origin: c.Origin = "operator", caller: str = "", key: str = ""
+    ) -> "Future[Committed]":
+        """Hand in a command; the future is done when its block is durable. Commands gather into blocks.
+
+        Only after `serve`. Raises SolventError once the writer stopped.
+        """
+        assert self._committer is not None, "serve() first"
+        return self._committer.submit(Submission(command, origin, caller, key))
+
+    def serve(self) -> GroupCommitter[Submission | Tick]:
+        """Start the writer's thread: from here on commands and ticks are committed in groups."""
+        if self._committer is None:
+            self._committer = GroupCommitter(self.journal, self._decide_block, self.clock)
+        return self._committer
+
+    def close(self) -> None:
+        """Commit what has gathered and stop."""
+        if self._committer is not None:
+            self._committer.close()
+            self._committer = None
+
+    def execute(self, submissions: Iterable[Submission], ts_ns: int) -> list[Entry]:
+        """Decide, apply and commit some commands as one block, in this thread; their entries."""
+        assert self._committer is None, "a serving engine takes commands by submit()"
+        answers = self._decide_block(list(submissions), max(ts_ns, self.state.ts_ns))
+        entries = [entry for answer in answers for entry in answer]
+        self._commit(entries)
+        return entries
+
+    def tick(self, tick: Tick) -> TickReport:
+        """One step of the market: mark, expire, fund, settle, accrue, and the waterfall; one block."""
+        if self._committer is not None:
+            committed = self._committer.submit(tick).result()
+            assert self._report is not None
+            self._report.height = committed.height
+            return self._report
+        ts_ns = max(tick.ts_ns, self.state.ts_ns)
+        self._decide_block([tick], ts_ns)
+        assert self._report is not None
+        self._commit(self._report.entries)
+        self._report.height = self.state.height
+        return self._report
+
+    def _commit(self, entries: Sequence[Entry]) -> None:
+        """Make the block durable; if that fails, drop what is in memory and recover from the journal."""
+        try:
+            self.journal.commit(entries, self.state.ts_ns)
+        except BaseException:
+            self._recover()
+            raise
+
+    def _decide_block(self, requests: Sequence[Submission | Tick], ts_ns: int) -> list[Sequence[Entry]]:
+        self.state.begin_block(ts_ns)
+        return [
+            self._tick_entries(request) if isinstance(request, Tick) else [self._one(request)] for request in requests
+        ]
+
+    def _one(self, submission: Submission) -> Entry:
+        """Decide and apply one command; a repeated idempotency key gets its first answer and does nothing."""
+        state = self.state
+        receipt = state.receipts.get((submission.caller, submission.key)) if submission.key else None
+        if receipt is not None:
+            if receipt.digest != command_digest(submission.command):
+                reason = f"key {submission.key!r}: the same command as before under this key"
+                return Entry(submission.command, (Refused(reason=reason),), submission.origin, submission.caller)
+            if receipt.height < state.height:
+                return entry_at(self.journal, receipt.height, receipt.position)
+        return self.run(submission.command, submission)
+
+    def run(self, command: c.Command, submission: Submission | None = None) -> Entry:
+        """Decide a command at the present state and apply what follows; part of the block being built."""
+        events = decide(self.state, self.risk, command)
+        if submission is None:
+            entry = Entry(command, events)
+        else:
+            entry = Entry(command, events, submission.origin, submission.caller, submission.key)
+        apply_entry(self.state, entry)
+        self.risk.refresh(self.state)
+        if isinstance(command, c.Mark):
+            self.risk.remark(self.state)
+        return entry
+
+    def _tick_entries(self, tick: Tick) -> Sequence[Entry]:
+        """Everything that follows from one tick, in the order of semantics: one block."""
+        assert self.risk.params is not None, "a policy is set before the first tick"
+        before_ns = self.state.marked_ns
+        entries = [self.run(self.marker.mark(self.state, tick, self.risk.params.oracle))]
+        entries += self._timed(tick, before_ns)
+        statement, margin_s = None, 0.0
+        if self.risk.prepared is not None:
+            started = time.perf_counter()
+            statement = self.risk.statement()
+            margin_s = time.perf_counter() - started
+            entries += run_waterfall(self, statement)
+        entries = [entry for entry in entries if not _idle(entry)]
+        degraded = sum(1 for state in self.marker.states.values() if state != "ok")
+        self._report = TickReport(tick.ts_ns, 0, tuple(entries), statement, degraded, margin_s)
+        return entries
+
+    def _timed(self, tick: Tick, before_ns: int) -> list[Entry]:
+        """What the clock brings: expiries, funding and settlement, interest, the daily sweep."""
+        state, now = self.state, self.state.ts_ns
+        entries: list[Entry] = []
+        for i, instrument in enumerate(state.universe):
+            due = isinstance(instrument, (DatedFuture, Option)) and instrument.expiry_ns <= now
+            if due and i not in state.expired:
+                entries.append(self.run(c.Expire(i, self.marker.settlement_micro(instrument.underlying))))
+        if before_ns and now // FUNDING_NS > before_ns // FUNDING_NS:
+            entries += self._funding(tick, now // FUNDING_NS)
+        if before_ns and now // HOUR_NS > before_ns // HOUR_NS:
+            for asset in sorted(state.loans):
+                entries.append(self.run(c.Accrue(asset, now // HOUR_NS)))
+        if before_ns and now // DAY_NS > before_ns // DAY_NS:
+            for asset, instrument in enumerate(state.universe):
+                if isinstance(instrument, Spot):
+                    entries.append(self.run(c.Sweep(asset)))
+        return entries
+
+    def _funding(self, tick: Tick, interval: int) -> list[Entry]:
+        """Funding where there is a rate, then settlement of every perpetual and future."""
+        entries: list[Entry] = []
+        for i, instrument in enumerate(self.state.universe):
+            if isinstance(instrument, (Spot, Option)) or i in self.state.expired:
+                continue
+            rate = tick.funding_rate.get(instrument.underlying, 0.0)
+            if rate and isinstance(instrument, Perpetual):
+                entries.append(self.run(c.Fund(i, interval, round(rate * 1e12))))
+            entries.append(self.run(c.Settle(i)))
+        return entries
+
+
+def _idle(entry: Entry) -> bool:
+    """An automatic command that turned out to be needless: not worth a line in the journal."""
+    events: tuple[Event, ...] = entry.events
+    return not entry.key and len(events) == 1 and isinstance(events[0], Refused) and entry.origin == "engine"
+
+
+def redecide(state: State, entry: Entry) -> tuple[Event, ...]:
+    """Decide an entry's command again at a state: what `journal verify --redecide` compares."""
+    return decide(state, Risk(state), entry.command)
+

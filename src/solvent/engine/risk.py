@@ -1,0 +1,267 @@
+"""The margin view of a state: the book mirrored in rows, the market of its quotes, the policy's rule at both."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from solvent.domain.book import Book, Order
+from solvent.domain.commands import Quote
+from solvent.domain.instruments import STABLECOINS, Spot
+from solvent.domain.market import OK, Market
+from solvent.domain.policy import Policy
+from solvent.domain.universe import INVERSE, LINEAR, OPTION, Universe
+from solvent.engine.params import EngineParams
+from solvent.errors import SolventError, problem
+from solvent.ledger.state import State
+from solvent.margin.rule import Prepared, Rule, rule
+from solvent.margin.statement import ExactStatement, Statement
+from solvent.valuation import black76
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+E24 = 10**24
+"""Money inside decisions: integers of 1e-24 USD."""
+MICRO_E24 = E24 // 10**6
+
+
+class Row(NamedTuple):
+    """One account's row of the book: instruments, lots, quote legs in settlement lots."""
+
+    instruments: list[int]
+    lots: list[int]
+    cost: list[int]
+
+
+class Risk:
+    """What `decide` may look at beside the ledger. It follows the state by `refresh` and never changes it."""
+
+    def __init__(self, state: State) -> None:
+        self.book = Book(state.universe)
+        self.market: Market | None = None
+        self.prepared: Prepared | None = None
+        self.params: EngineParams | None = None
+        self.taken_usd: dict[int, float] = {}
+        """What the outside market has taken of each instrument since the last mark."""
+        self.pending_usd: dict[int, float] = {}
+        """What it will have taken more once the events being decided are applied; `refresh` counts it."""
+        self._rule: Rule | None = None
+        self._policy: Policy | None = None
+        self._universe: Universe | None = None
+        self._atom_values: dict[int, int] = {}
+        self._ahead: tuple[dict[int, Quote], Market, Prepared | None] | None = None
+        self._exposure: F64 | None = None
+        state.touched.update(range(len(state.accounts)))
+        self.refresh(state)
+
+    def refresh(self, state: State) -> None:
+        """Take over whatever changed in the state: universe, policy, quotes, touched accounts."""
+        if state.universe is not self._universe or state.policy is not self._policy:
+            self._reload(state)
+        for account in range(len(self.book), len(state.accounts)):
+            self.book.open(state.accounts[account].name, state.accounts[account].owner)
+        for account in state.touched:
+            self.book.set_row(account, *row_of(state, account))
+            orders = state.orders.get(account)
+            if orders:
+                self.book.orders[account] = [orders[id] for id in sorted(orders)]
+            else:
+                self.book.orders.pop(account, None)
+        state.touched.clear()
+        for instrument, usd in self.pending_usd.items():
+            self.taken_usd[instrument] = self.taken_usd.get(instrument, 0.0) + usd
+        self.pending_usd.clear()
+
+    def _reload(self, state: State) -> None:
+        self._universe, self._policy = state.universe, state.policy
+        self.book.universe = state.universe
+        if state.policy is not None:
+            self.params = EngineParams.of(state.policy, state.universe)
+            self._rule = rule(state.policy.rule)
+        self.remark(state)
+
+    def preview(self, state: State, quotes: Sequence[Quote]) -> str:
+        """Prepare the rule for the state's quotes with `quotes` laid over them; digest of the shared tables.
+
+        The next `remark` takes over what was prepared. Raises SolventError where the rule cannot use them.
+        """
+        after = {**state.quotes, **{quote.instrument: quote for quote in quotes}}
+        market = market_of(state.universe, after, state.ts_ns)
+        self._ahead = after, market, self._prepare(state, market, len(after))
+        return self._ahead[2].digest() if self._ahead[2] else ""
+
+    def remark(self, state: State) -> None:
+        """Build the market of the state's quotes and prepare the rule for it."""
+        self._atom_values.clear()
+        self.taken_usd.clear()
+        if self._ahead is not None and self._ahead[0] == state.quotes:
+            _, self.market, self.prepared = self._ahead
+        else:
+            self.market = market_of(state.universe, state.quotes, state.marked_ns or state.ts_ns)
+            self.prepared = self._prepare(state, self.market, len(state.quotes))
+        self._ahead = None
+        self._exposure = None
+
+    def _prepare(self, state: State, market: Market, quoted: int) -> Prepared | None:
+        if state.policy is None or self._rule is None or quoted < len(state.universe):
+            return None
+        return self._rule.prepare(state.universe, market, state.policy)
+
+    def exposure_usd(self) -> F64:
+        """(I,) USD that one lot is exposed to: notional, for options that of their delta."""
+        if self._exposure is None:
+            assert self.market is not None
+            self._exposure = exposure_usd(self.market)
+        return self._exposure
+
+    def ready(self) -> Prepared:
+        """The prepared rule. Raises SolventError before every instrument has a mark and a policy is set."""
+        if self.prepared is None:
+            raise SolventError(problem("engine", None, "mark", "none", "a policy and a mark for every instrument"))
+        return self.prepared
+
+    def statement(self, accounts: I64 | None = None) -> Statement:
+        """Statement from the float kernel."""
+        return self.ready().assess(self.book, accounts)
+
+    def exact(self, account: int) -> ExactStatement:
+        """The integer form of an account as it is."""
+        return self.ready().exact(self.book, account)
+
+    def exact_after(self, state: State, account: int, row: Row) -> ExactStatement:
+        """The integer form of an account if its row were `row`; open orders as they are."""
+        trial = Book(state.universe, (state.accounts[account].name,))
+        trial.set_row(0, *row)
+        orders = self.book.orders.get(account)
+        if orders:
+            trial.orders[0] = orders
+        return self.ready().exact(trial, 0)
+
+    def exact_with_order(self, state: State, account: int, order: Order) -> ExactStatement:
+        """The integer form of an account if one more order were open."""
+        trial = Book(state.universe, (state.accounts[account].name,))
+        trial.set_row(0, *row_of(state, account))
+        trial.orders[0] = [*self.book.orders.get(account, ()), order]
+        return self.ready().exact(trial, 0)
+
+    def atom_value(self, state: State, asset: int) -> int:
+        """USD x E24 of one atom at the guarded mark."""
+        found = self._atom_values.get(asset)
+        if found is None:
+            spot = state.universe[asset]
+            assert isinstance(spot, Spot)
+            quote = state.quotes.get(asset)
+            price = spot.tick * (quote.ticks if quote else 0)
+            found = int(price.scaleb(24)) // 10**spot.decimals
+            self._atom_values[asset] = found
+        return found
+
+    def usd_micro_down(self, state: State, asset: int, atoms: int) -> int:
+        """Value of atoms in 1e-6 USD, rounded down."""
+        return atoms * self.atom_value(state, asset) // MICRO_E24
+
+
+def row_of(state: State, account: int) -> Row:
+    """An account's ledger entries as whole lots, rounded against it."""
+    universe = state.universe
+    instruments: list[int] = []
+    lots: list[int] = []
+    cost: list[int] = []
+    for asset, atoms in sorted(state.balances.get(account, {}).items()):
+        instruments.append(asset)
+        lots.append(atoms // universe.spot_of(asset).lot_atoms)
+        cost.append(0)
+    for instrument, (quantity, quote) in sorted(state.positions.get(account, {}).items()):
+        instruments.append(instrument)
+        lots.append(quantity)
+        cost.append(quote // universe.spot_of(instrument).lot_atoms)
+    return Row(instruments, lots, cost)
+
+
+def market_of(universe: Universe, quotes: Mapping[int, Quote], ts_ns: int) -> Market:
+    """The market that some quotes describe; the guards have grown the confidence with age already."""
+    size = len(universe)
+    ticks, slow, status = np.zeros(size, np.int64), np.zeros(size, np.int64), np.full(size, OK, np.int64)
+    confidence = np.zeros(size)
+    forward, vol, volume, spread = np.full(size, np.nan), np.full(size, np.nan), np.full(size, np.nan), np.zeros(size)
+    for i, quote in quotes.items():
+        ticks[i], slow[i], status[i] = quote.ticks, quote.slow_ticks or quote.ticks, quote.state
+        confidence[i], spread[i] = quote.confidence_e9 / 1e9, quote.spread_e9 / 1e9
+        if quote.forward_ticks:
+            forward[i] = quote.forward_ticks / 1e6
+        if quote.vol_e9:
+            vol[i] = quote.vol_e9 / 1e9
+        if quote.volume_usd_daily >= 0:
+            volume[i] = quote.volume_usd_daily
+    return Market(
+        universe,
+        ts_ns,
+        ticks,
+        confidence=confidence,
+        forward=forward,
+        volume_usd_daily=volume,
+        half_spread=spread,
+        vol_annual=vol,
+        slow_price=slow * universe.terms.tick,
+        state=status,
+    )
+
+
+def exposure_usd(market: Market) -> F64:
+    """(I,) USD exposure of one lot at a market: price x coins, an option's times the size of its delta."""
+    universe = market.universe
+    terms = universe.terms
+    index = market.index_usd[terms.underlying]
+    paid = market.price[terms.settlement]
+    found = np.where(
+        terms.form == INVERSE, terms.unit, terms.unit * market.price * np.where(terms.form == LINEAR, paid, 1)
+    )
+    rows = np.flatnonzero(terms.form == OPTION)
+    if len(rows):
+        vol = np.nan_to_num(market.vol()[rows])
+        delta = black76.greeks(
+            market.forward_usd[rows], terms.strike[rows], market.years[rows], terms.call[rows], vol
+        ).delta
+        found[rows] = np.abs(delta) * index[rows] * terms.unit[rows]
+    return found
+
+
+def payment_asset(universe: Universe) -> int:
+    """The spot instrument that liquidations are paid in: the first USD asset at the house.
+
+    Raises SolventError where there is none.
+    """
+    for i, each in enumerate(universe):
+        if isinstance(each, Spot) and each.asset in STABLECOINS and each.location == "house":
+            return i
+    raise SolventError(problem("universe", None, "instrument", "no USD asset", "a spot instrument such as USDC"))
+
+
+def profit_atoms(state: State, instrument: int, lots: int, quote: int) -> int:
+    """Unsettled profit v of (lots, quote leg) at the mark in settlement atoms, rounded down."""
+    universe = state.universe
+    form = universe.terms.form[instrument]
+    mark = state.quotes[instrument].ticks
+    return quote + trade_quote(universe, instrument, -lots, mark) if form in (LINEAR, INVERSE) else 0
+
+
+def trade_quote(universe: Universe, instrument: int, lots: int, price_ticks: int) -> int:
+    """Quote leg of the buyer of `lots` at a price: -q M P (linear), +q M / P rounded down (inverse)."""
+    numerator, denominator = universe.value_atoms[instrument]
+    if universe.terms.form[instrument] == INVERSE:
+        return lots * numerator // (denominator * price_ticks)
+    return -lots * numerator * price_ticks
+
+
+def states_of(state: State, instruments: Iterable[int]) -> int:
+    """The worst price state of what the instruments depend on: their own quotes, payers and index."""
+    universe = state.universe
+    worst = OK
+    for i in instruments:
+        index = int(universe.house_spot[universe.terms.underlying[i]])
+        for each in (i, int(universe.terms.settlement[i]), index):
+            quote = state.quotes.get(each)
+            if quote is not None:
+                worst = max(worst, quote.state)
+    return worst
