@@ -39,12 +39,21 @@ class Faults:
         self.found.append(problem(self.file, row, field, value, accepted))
 
     def rows(
-        self, bad: Mask, field: str, values: "Sequence[Any] | pl.Series", accepted: str | Callable[[int], str]
+        self,
+        bad: Mask,
+        field: str,
+        values: "Sequence[Any] | pl.Series",
+        accepted: str | Callable[[int], str],
+        numbers: NDArray[Any] | None = None,
     ) -> None:
-        """A problem for each row of a mask, the first `PROBLEMS_A_CHECK` one by one."""
+        """A problem for each row of a mask, the first `PROBLEMS_A_CHECK` one by one.
+
+        numbers: row numbers where those are not 1, 2, 3, ...
+        """
         positions = np.flatnonzero(bad)
         for i in positions[:PROBLEMS_A_CHECK].tolist():
-            self.add(i + 1, field, shown(values[i]), accepted if isinstance(accepted, str) else accepted(i))
+            row = i + 1 if numbers is None else int(numbers[i])
+            self.add(row, field, shown(values[i]), accepted if isinstance(accepted, str) else accepted(i))
         if len(positions) > PROBLEMS_A_CHECK:
             rest = f"{len(positions) - PROBLEMS_A_CHECK} more rows"
             self._more.append(problem(self.file, None, field, rest, "the same as for the rows above"))

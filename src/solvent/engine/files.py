@@ -1,0 +1,257 @@
+"""The only place that opens files: books, markets, policies, candles and funding in; frames and JSON out."""
+
+import io
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+
+from solvent.domain.book import Book
+from solvent.domain.book_frame import BOOK_COLUMNS
+from solvent.domain.frames import book_from_frame, market_frame, market_from_frame
+from solvent.domain.market import Market
+from solvent.domain.policy import Policy
+from solvent.domain.universe import Universe
+from solvent.engine.candle_table import candle_table, funding_table, is_candle_column
+from solvent.engine.market_json import market_json, market_of_json
+from solvent.engine.read import (
+    FILE_BYTES_MOST,
+    TOML_BYTES_MOST,
+    frame_of,
+    frame_of_rows,
+    inflated,
+    json_of,
+    refuse,
+)
+from solvent.engine.venue_json import Reported, is_venue, venue_book
+from solvent.errors import SolventError, problem
+
+KINDS = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".arrows": "arrow",
+    ".feather": "arrow",
+    ".ipc": "arrow",
+    ".json": "json",
+}
+REPORTED_COLUMNS = ("account", "equity", "initial_margin", "maintenance_margin")
+
+
+class BookFile(NamedTuple):
+    """A book, and what its venue says of it."""
+
+    book: Book
+    reported: pl.DataFrame | None
+    """`REPORTED_COLUMNS` in USD, null where the venue gives no figure; None for a file without such figures."""
+
+
+def read_book(path: str | Path, universe: Universe, market: Market | None = None) -> BookFile:
+    """A book from CSV, Parquet, Arrow IPC or JSON (also `.gz` and `.zip`).
+
+    Tables and JSON lists of rows: see `book_from_frame`. JSON of ccxt or Deribit: see `venue_json`.
+    `market` gives marks where there is no entry price and turns reported figures into USD.
+    Raises SolventError with all problems.
+    """
+    data, kind, file = _content(path)
+    if kind != "json":
+        return BookFile(book_from_frame(frame_of(data, kind, file, BOOK_COLUMNS), universe, market, file=file), None)
+    parsed = json_of(data, file)
+    if not is_venue(parsed):
+        rows = parsed if isinstance(parsed, list) else refuse(file, "json", type(parsed).__name__, "a list of rows")
+        return BookFile(book_from_frame(frame_of_rows(rows, file), universe, market, file=file), None)
+    venue = venue_book(parsed, universe, file)
+    frame = frame_of_rows(venue.rows, file) if venue.rows else _no_rows()
+    book = book_from_frame(frame, universe, market, file=file)
+    return BookFile(book, _reported(venue.reported, market) if venue.reported else None)
+
+
+def _no_rows() -> pl.DataFrame:
+    return pl.DataFrame(schema=dict.fromkeys(BOOK_COLUMNS[:3], pl.String))
+
+
+def _reported(figures: Sequence[Reported], market: Market | None) -> pl.DataFrame:
+    """Reported figures by account in USD, at the market's index prices; null where an asset has no price."""
+    rows = []
+    for each in figures:
+        price = _price_usd(each.asset, market)
+        amounts = (each.equity, each.initial_margin, each.maintenance_margin)
+        rows.append((each.account, *(None if x is None or price is None else float(x) * price for x in amounts)))
+    kinds = [pl.String, pl.Float64, pl.Float64, pl.Float64]
+    frame = pl.DataFrame(rows, schema=dict(zip(REPORTED_COLUMNS, kinds, strict=True)), orient="row")
+    whole = [pl.when(pl.col(c).null_count() == 0).then(pl.col(c).sum()).alias(c) for c in REPORTED_COLUMNS[1:]]
+    return frame.group_by("account", maintain_order=True).agg(whole)
+
+
+def _price_usd(asset: str, market: Market | None) -> float | None:
+    if asset == "USD":
+        return 1.0
+    if market is None or asset not in market.universe.asset_index:
+        return None
+    price = float(market.index_usd[market.universe.asset_index[asset]])
+    return price if price > 0 else None
+
+
+def read_market(path: str | Path, ts_ns: int | None = None) -> Market:
+    """A market from CSV, Parquet, Arrow IPC or JSON (with surfaces).
+
+    `ts_ns` is its time where the file gives none; by default now. Raises SolventError with all problems.
+    """
+    data, kind, file = _content(path)
+    now = time.time_ns() if ts_ns is None else ts_ns
+    if kind == "json":
+        return market_of_json(data, file, now)
+    return market_from_frame(frame_of(data, kind, file), ts_ns=now, file=file)
+
+
+def read_policy(name_or_path: str | Path) -> Policy:
+    """A ready-made policy by name, or one of a TOML file. Raises SolventError."""
+    name = str(name_or_path)
+    folder = resources.files("solvent").joinpath("policies")
+    ready = sorted(each.name.removesuffix(".toml") for each in folder.iterdir()) if folder.is_dir() else []
+    if name in ready:
+        return Policy.from_toml(folder.joinpath(f"{name}.toml").read_text("utf-8"), name)
+    if not name.endswith(".toml"):
+        raise SolventError(problem("policy", None, "name", name, f"one of {', '.join(ready)}; or a file *.toml"))
+    data = _bytes(Path(name), TOML_BYTES_MOST)
+    try:
+        return Policy.from_toml(data.decode("utf-8"), Path(name).name)
+    except (UnicodeDecodeError, RecursionError, ValueError) as error:
+        refuse(Path(name).name, "toml", str(error), "valid TOML in UTF-8")
+
+
+def read_candles(
+    path: str | Path | Sequence[str | Path],
+    assets: Sequence[str] | None = None,
+    start_ns: int | None = None,
+    end_ns: int | None = None,
+) -> pl.DataFrame:
+    """Candles `ts, asset, venue, quote, open, high, low, close, volume_usd`, both ends included.
+
+    Several files add up; each is asked for those of `assets` that it has, and together they must have all.
+    See `candle_table` for the shapes. Raises SolventError with all problems.
+    """
+    paths = [path] if isinstance(path, (str, Path)) else list(path)
+    tables = [
+        candle_table(*_table(each, is_candle_column), assets, start_ns, end_ns, partial=len(paths) > 1)
+        for each in paths
+    ]
+    table = pl.concat(tables)
+    files = ", ".join(Path(each).name for each in paths)
+    found = sorted(table["asset"].unique().to_list())
+    for name in [] if assets is None else [each for each in assets if each.upper() not in found]:
+        refuse(files, "asset", name, f"one of {', '.join(found)} (what the files have in this time)")
+    if not len(table):
+        refuse(files, "rows", "none", "candles in the wanted time")
+    return table.sort("ts", "asset", "venue")
+
+
+def read_funding(path: str | Path) -> pl.DataFrame:
+    """Funding payments `ts, asset, rate, hours`; see `funding_table`. Raises SolventError with all problems."""
+    return funding_table(*_table(path, is_candle_column))
+
+
+def _table(path: str | Path, wanted: Callable[[str], bool]) -> tuple[pl.DataFrame, str]:
+    """The wanted columns of a table file, and the file's name."""
+    data, kind, file = _content(path)
+    if kind == "json":
+        rows = json_of(data, file)
+        if not isinstance(rows, list):
+            refuse(file, "json", type(rows).__name__, "a list of rows")
+        frame = frame_of_rows(rows, file)
+    else:
+        frame = frame_of(data, kind, file)
+    return frame.select(name for name in frame.columns if wanted(name.strip().lower())), file
+
+
+def _content(path: str | Path) -> tuple[bytes, str, str]:
+    """Bytes of a file without its outer compression, their kind, and the file's name."""
+    path = Path(path)
+    suffixes = [each.lower() for each in path.suffixes]
+    packed = suffixes[-1:] in ([".gz"], [".zip"])
+    ending = suffixes[-2 if packed else -1] if len(suffixes) > packed else ""
+    if ending not in KINDS:
+        refuse(
+            path.name or str(path), "file", ending or "no ending", f"one of {', '.join(KINDS)}; also .gz or .zip of it"
+        )
+    return inflated(_bytes(path), path.name), KINDS[ending], path.name
+
+
+def _bytes(path: Path, most: int = FILE_BYTES_MOST) -> bytes:
+    """All bytes of a regular file of at most `most` bytes."""
+    try:
+        if not path.is_file():
+            found = "no regular file" if path.exists() else "missing"
+            refuse(str(path), "file", found, "an existing file")
+        with path.open("rb") as stream:
+            data = stream.read(most + 1)
+    except (OSError, ValueError) as error:
+        refuse(str(path), "file", str(error), "a file that can be read")
+    if len(data) > most:
+        refuse(path.name, "bytes", f"above {most}", f"a file of at most {most} bytes")
+    return data
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write a file whole or not at all: to a temporary file beside it, made durable, then renamed.
+
+    Raises SolventError where the file system refuses.
+    """
+    path = Path(path)
+    temporary = ""
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException as error:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, (OSError, ValueError)):
+            refuse(str(path), "file", str(error), "a place that can be written to")
+        raise
+
+
+def _umask() -> int:
+    """The process's mask, which can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def write_frame(path: str | Path, frame: pl.DataFrame) -> None:
+    """Write a frame as CSV, Parquet, Arrow IPC or JSON rows, by the path's ending; whole or not at all."""
+    suffix = Path(path).suffix.lower()
+    buffer = io.BytesIO()
+    kind = KINDS.get(suffix)
+    if kind == "csv":
+        frame.write_csv(buffer)
+    elif kind == "parquet":
+        frame.write_parquet(buffer)
+    elif kind == "arrow":
+        frame.write_ipc(buffer)
+    elif kind == "json":
+        frame.write_json(buffer)
+    else:
+        refuse(str(path), "file", suffix or "no ending", f"one of {', '.join(KINDS)}")
+    write_bytes(path, buffer.getvalue())
+
+
+def write_market(path: str | Path, market: Market, source: str = "") -> None:
+    """Write a market: JSON with its surfaces, or a table where it has none. Raises SolventError."""
+    if Path(path).suffix.lower() == ".json":
+        write_bytes(path, market_json(market, source))
+        return
+    if market.surfaces:
+        refuse(str(path), "file", Path(path).suffix, ".json for a market with surfaces")
+    write_frame(path, market_frame(market))
