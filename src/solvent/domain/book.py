@@ -145,7 +145,8 @@ class Book:
     def of_table(cls, universe: Universe, instruments: I64, lots: I64, cost: I64) -> "Book":
         """k nameless accounts with the same n instruments: lots and cost are (k, n). For what-if portfolios."""
         count, width = lots.shape
-        book = cls(universe)
+        book = cls.__new__(cls)
+        book.universe, book.orders = universe, {}
         book.names = book.owners = [""] * count
         book.start = np.arange(count, dtype=np.int64) * width
         book.length = book.capacity = np.full(count, width, dtype=np.int64)

@@ -195,6 +195,8 @@ class LossShared(_Event, frozen=True):
     account: int
     shared_micro: int
     bad_debt_micro: int = 0
+    surplus_micro: int = 0
+    """What prices in whole ticks left over: it goes to insurance."""
 
 
 class Swept(_Event, frozen=True):

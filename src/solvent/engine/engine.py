@@ -213,4 +213,3 @@ def _idle(entry: Entry) -> bool:
 def redecide(state: State, entry: Entry) -> tuple[Event, ...]:
     """Decide an entry's command again at a state: what `journal verify --redecide` compares."""
     return decide(state, Risk(state), entry.command)
-

@@ -26,6 +26,10 @@ class LiquidationParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     penalty_rate: float = 0.005
     """Of closed notional; part of the close-out cost in every margin."""
     split: PenaltySplit = PenaltySplit()
+    release: float = 0.02
+    """A margin call ends at equity >= (1 + release) IM, so that jitter of prices does not call again."""
+    dust_usd: float = 500.0
+    """An account that liquidation would leave with less exposure than this is closed in full."""
     auction_below: float = 0.5
     """Equity below this part of MM goes to auction instead of partial steps."""
     auction: AuctionParams = AuctionParams()
@@ -52,6 +56,8 @@ class LiquidationParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
             ("deleveraging", self.deleveraging in deleveraging.METHODS, f"one of {', '.join(deleveraging.METHODS)}"),
             ("buffer", 0 < self.buffer <= 1, "above 0, at most 1"),
             ("penalty_rate", 0 <= self.penalty_rate <= 0.2, "from 0 to 0.2"),
+            ("release", 0 <= self.release <= 1, "from 0 to 1"),
+            ("dust_usd", self.dust_usd >= 0, "0 or more"),
             ("auction_below", 0 <= self.auction_below <= 1, "from 0 to 1"),
             ("price_band", 0 < self.price_band <= 0.5, "above 0, at most 0.5"),
             ("impact_factor", 0 <= self.impact_factor <= 10, "from 0 to 10"),

@@ -52,6 +52,7 @@ class Risk:
         self._atom_values: dict[int, int] = {}
         self._ahead: tuple[dict[int, Quote], Market, Prepared | None] | None = None
         self._exposure: F64 | None = None
+        self._exact: dict[int, ExactStatement] = {}
         state.touched.update(range(len(state.accounts)))
         self.refresh(state)
 
@@ -63,6 +64,7 @@ class Risk:
             self.book.open(state.accounts[account].name, state.accounts[account].owner)
         for account in state.touched:
             self.book.set_row(account, *row_of(state, account))
+            self._exact.pop(account, None)
             orders = state.orders.get(account)
             if orders:
                 self.book.orders[account] = [orders[id] for id in sorted(orders)]
@@ -94,6 +96,7 @@ class Risk:
     def remark(self, state: State) -> None:
         """Build the market of the state's quotes and prepare the rule for it."""
         self._atom_values.clear()
+        self._exact.clear()
         self.taken_usd.clear()
         if self._ahead is not None and self._ahead[0] == state.quotes:
             _, self.market, self.prepared = self._ahead
@@ -126,8 +129,11 @@ class Risk:
         return self.ready().assess(self.book, accounts)
 
     def exact(self, account: int) -> ExactStatement:
-        """The integer form of an account as it is."""
-        return self.ready().exact(self.book, account)
+        """The integer form of an account as it is; kept until the account or the market changes."""
+        found = self._exact.get(account)
+        if found is None:
+            found = self._exact[account] = self.ready().exact(self.book, account)
+        return found
 
     def exact_after(self, state: State, account: int, row: Row) -> ExactStatement:
         """The integer form of an account if its row were `row`; open orders as they are."""

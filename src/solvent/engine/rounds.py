@@ -47,7 +47,8 @@ def candidates(engine: "Engine", statement: Statement) -> list[int]:
     below = equity < statement.initial_margin
     buffer = liquidation_params(engine.risk).buffer
     changes = (stage == 0) & (below | statement.liquidatable)
-    changes |= (stage == 1) & (~below | statement.liquidatable)
+    released = equity >= (1 + liquidation_params(engine.risk).release * (1 - _SLACK)) * statement.initial_margin
+    changes |= (stage == 1) & (released | statement.liquidatable)
     changes |= (stage > 1) & (equity >= (1 + buffer * (1 - _SLACK)) * maintenance)
     unsure = (stage <= 1) & ~statement.certain & (statement.initial_margin > 0)
     found: list[int] = np.flatnonzero(changes | unsure).tolist()
@@ -82,9 +83,6 @@ def _liquidate(engine: "Engine", account: int) -> list[Entry]:
             return entries + _insolvent(engine, account)
         entries.append(engine.run(c.Liquidate(account)))
         if _refused(entries[-1]) or engine.state.accounts[account].stage != LIQUIDATING:
-            break
-        entries.append(engine.run(c.MarginCall(account)))
-        if engine.state.accounts[account].stage != LIQUIDATING:
             break
     return entries
 

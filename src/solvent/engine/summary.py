@@ -25,7 +25,7 @@ class Summary(msgspec.Struct):
     auctions: int = 0
     margin_calls: int = 0
     shortfall_usd: float = 0.0
-    """What accounts owed beyond what they owned; insurance + deleveraging + socialised + bad debt."""
+    """What accounts owed beyond what they owned; insurance + deleveraging + socialised + bad debt - surplus."""
     insurance_start_usd: float = 0.0
     insurance_used_usd: float = 0.0
     insurance_end_usd: float = 0.0
@@ -33,6 +33,8 @@ class Summary(msgspec.Struct):
     deleveraged_loss_usd: float = 0.0
     socialised_loss_usd: float = 0.0
     bad_debt_usd: float = 0.0
+    surplus_usd: float = 0.0
+    """What deleveraging at whole ticks brought beyond the shortfall; paid into insurance."""
     refused: int = 0
     initial_margin_to_notional: float = 0.0
     """Mean over ticks of initial margin over the notional that it margins."""
@@ -63,7 +65,8 @@ class Tally:
         found.accounts_liquidated = len(self._liquidated)
         statement = report.statement
         if statement is not None:
-            notional = float((statement.leverage * statement.equity.clip(0))[statement.equity > 0].sum())
+            solvent = statement.equity > 0
+            notional = float((statement.leverage[solvent] * statement.equity[solvent]).sum())
             self._margin += float(statement.initial_margin.sum()) / notional if notional else 0.0
             found.initial_margin_to_notional = self._margin / found.ticks
             found.uncovered_accounts_peak = max(found.uncovered_accounts_peak, int((statement.equity < 0).sum()))
@@ -94,6 +97,7 @@ class Tally:
             case e.LossShared():
                 found.socialised_loss_usd += event.shared_micro / 1e6
                 found.bad_debt_usd += event.bad_debt_micro / 1e6
+                found.surplus_usd += event.surplus_micro / 1e6
             case e.Refused():
                 found.refused += 1
 

@@ -33,7 +33,7 @@ _STEP_SHIFT = 20
 """Slopes are measured over a leg's 2**-20 part: coarse enough for floats, fine enough to meet few corners."""
 _TOLERANCE = 1e-10
 """By how much HiGHS may miss a plane, relative to its largest term: the least that it takes."""
-_COARSE = 1e-6
+_COARSE = 2e-3
 """Where a single lot costs more than this part of the whole, it is worth looking at the neighbouring lots."""
 
 

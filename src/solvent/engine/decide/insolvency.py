@@ -274,10 +274,13 @@ def socialise(state: State, risk: Risk, command: c.Socialise) -> tuple[e.Event, 
         -quote * risk.atom_value(state, int(state.universe.terms.settlement[i]))
         for i, (_, quote) in moves.positions(account).items()
     )
+    surplus = max(0, left) if not moves.positions(account) else 0
+    moves.pay(account, INSURANCE, payment, surplus)
     after = risk.exact_after(state, account, moves.row(account))
     return (
         e.LossShared(
-            account=account, shared_micro=div_up(shared, MICRO_E24), bad_debt_micro=div_up(max(0, bad), MICRO_E24),
+            account=account, shared_micro=shared // MICRO_E24, bad_debt_micro=div_up(max(0, bad), MICRO_E24),
+            surplus_micro=surplus * unit // MICRO_E24,
             postings=tuple(moves.postings), legs=tuple(moves.legs),
             verdicts=(verdict(account, exact), verdict(account, after)),
         ),

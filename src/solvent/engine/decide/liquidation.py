@@ -62,7 +62,8 @@ def stage_of(state: State, risk: Risk, account: int, exact: ExactStatement) -> s
         return stage
     if breaches(state, risk, account, exact):
         return LIQUIDATING
-    return CALLED if exact.below_initial else HEALTHY
+    released = exact.equity >= exact.initial_margin * (1 + liquidation_params(risk).release)
+    return CALLED if exact.below_initial or (stage != HEALTHY and not released) else HEALTHY
 
 
 def margin_call(state: State, risk: Risk, command: c.MarginCall) -> tuple[e.Event, ...]:
@@ -203,26 +204,32 @@ def liquidate(state: State, risk: Risk, command: c.Liquidate) -> tuple[e.Event, 
     closed = np.sign(legs.lots) * sized.closed_lots
     if not closed.any():
         return start_auction(state, risk, c.StartAuction(account))
-    moves, notional = Moves(state), 0.0
-    for i, lots, exposure, impact in zip(legs.instrument.tolist(), closed.tolist(), legs.exposure_usd, legs.impact,
-                                         strict=True):  # fmt: skip
+    closed = _without_dust(legs, closed, params)
+    moves = Moves(state)
+    for i, lots, impact in zip(legs.instrument.tolist(), closed.tolist(), legs.impact.tolist(), strict=True):
         if lots:
-            close_at_market(state, risk, moves, account, i, lots, float(impact))
-            notional += abs(lots) * float(exposure)
-    notional_micro = int(notional * 1e6)
+            close_at_market(state, risk, moves, account, i, lots, impact)
+    notional_micro = int(float(np.abs(closed) @ legs.exposure_usd) * 1e6)
     paid = _penalty(state, risk, moves, account, notional_micro)
     after = risk.exact_after(state, account, moves.row(account))
-    return (
-        e.Liquidated(
-            account=account,
-            notional_micro=notional_micro,
-            penalty_micro=paid,
-            method=params.sizing,
-            postings=tuple(moves.postings),
-            legs=tuple(moves.legs),
-            verdicts=(verdict(account, exact), verdict(account, after)),
-        ),
+    done = e.Liquidated(
+        account=account,
+        notional_micro=notional_micro,
+        penalty_micro=paid,
+        method=params.sizing,
+        postings=tuple(moves.postings),
+        legs=tuple(moves.legs),
+        verdicts=(verdict(account, exact), verdict(account, after)),
     )
+    if restored(after, params):
+        return done, e.Staged(account=account, stage=stage_of(state, risk, account, after))
+    return (done,)
+
+
+def _without_dust(legs: Closable, closed: I64, params: LiquidationParams) -> I64:
+    """Everything, where what would be left is dust."""
+    left = float(np.abs(legs.lots - closed) @ legs.exposure_usd)
+    return legs.lots if left < params.dust_usd else closed
 
 
 def _fillable(legs: Closable, requirement: Requirement, exact: ExactStatement) -> Closable:
