@@ -1,0 +1,85 @@
+"""The simulated market: seeded, correlated, it crashes and recovers, venues err, our trades move it."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from solvent.engine.sources.simulated import Simulated, SimulationParams
+from solvent.engine.sources.tick import Tick
+
+CALM = SimulationParams(crash_first_tick=10**9, stale_share=0.0, outlier_share=0.0, venue_noise=0.0)
+
+
+def path(source: Simulated, name: str = "BTC") -> np.ndarray:
+    return np.array([np.median([p.price for p in tick.prices if p.name == name]) for tick in source])
+
+
+def test_the_same_seed_gives_the_same_market_and_another_another() -> None:
+    first = list(Simulated(ticks=120, seed=3))
+    assert first == list(Simulated(ticks=120, seed=3))
+    assert first != list(Simulated(ticks=120, seed=4))
+
+
+def test_a_longer_run_begins_like_a_shorter_one() -> None:
+    assert list(itertools.islice(Simulated(seed=3), 50)) == list(Simulated(ticks=50, seed=3))
+
+
+def test_it_crashes_early_and_recovers_a_part() -> None:
+    btc = path(Simulated(ticks=200))
+    assert btc[29] == pytest.approx(btc[0], rel=0.1)
+    assert btc[85:95].min() < 0.7 * btc[29]
+    assert btc[150] > 1.08 * btc[85:95].min()
+
+
+def test_volatility_volume_and_funding_go_with_the_crash() -> None:
+    ticks = list(Simulated(ticks=500))
+    assert ticks[89].vol_annual["BTC"] > 1.5 * ticks[20].vol_annual["BTC"]
+    assert ticks[89].volume_usd_daily["BTC"] > 2 * ticks[20].volume_usd_daily["BTC"]
+    paid = [k for k, tick in enumerate(ticks) if tick.funding_rate]
+    assert paid == [0, 480]  # 00:00 and 08:00 at a minute a tick
+
+
+def test_returns_are_correlated_and_of_the_stated_size() -> None:
+    source = Simulated(("BTC", "ETH"), ticks=4000, params=CALM)
+    quotes = np.array([[t.prices[0].price, t.prices[3].price] for t in source])
+    returns = np.diff(np.log(quotes), axis=0)
+    assert np.corrcoef(returns.T)[0, 1] == pytest.approx(0.8, abs=0.1)
+    annual = returns.std(axis=0) * np.sqrt(365 * 24 * 60)
+    assert annual == pytest.approx([0.55, 0.70], rel=0.4)
+
+
+def _rejectable(ticks: list[Tick]) -> tuple[int, int]:
+    """How many source prices stand still, and how many are far from the median."""
+    stale = sum(p.age_s > 0 for t in ticks for p in t.prices)
+    far = 0
+    for tick in ticks:
+        median = np.median([p.price for p in tick.prices if p.name == "BTC"])
+        far += sum(abs(p.price / median - 1) > 0.05 for p in tick.prices if p.name == "BTC" and p.age_s == 0)
+    return stale, far
+
+
+def test_venues_stand_still_and_misprint_now_and_then() -> None:
+    stale, far = _rejectable(list(Simulated(ticks=1500)))
+    assert stale > 100
+    assert 1 <= far < 50
+    assert _rejectable(list(Simulated(ticks=300, params=CALM))) == (0, 0)
+
+
+def test_selling_moves_the_price_down_for_a_while_and_other_assets_stay() -> None:
+    def run(sold_usd: float) -> tuple[np.ndarray, np.ndarray]:
+        source = Simulated(("BTC", "ETH"), params=CALM)
+        quotes = []
+        for k, tick in enumerate(itertools.islice(source, 120)):
+            quotes.append((tick.prices[0].price, tick.prices[3].price))
+            source.after([("BTC", sold_usd), ("DOGE", 1e9)] if k == 10 else [])
+        return tuple(np.array(quotes).T)  # type: ignore[return-value]
+
+    calm, other = run(0.0)
+    for sold_usd, sign in ((2e8, -1), (-2e8, 1)):
+        moved, unmoved = run(sold_usd)
+        shift = sign * (moved / calm - 1)
+        assert (shift[:11] == 0).all()
+        assert shift[11] > 0.001
+        assert 0 < shift[111] < 0.01 * shift[11]
+        assert (unmoved == other).all()
