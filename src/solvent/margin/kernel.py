@@ -110,6 +110,7 @@ def _folded_block(
 ) -> None:  # fmt: skip
     total = np.empty(moves.shape[1])
     net = np.zeros(moves.shape[0])
+    listed = np.zeros(moves.shape[0], np.bool_)
     touched = np.empty(moves.shape[0], np.int64)
     for account in range(first, last):
         total[:] = 0.0
@@ -123,15 +124,16 @@ def _folded_block(
                     total[s] += quantity * values[row, s]
                 continue
             asset = underlying[which]
-            if net[asset] == 0.0:
+            if not listed[asset]:  # an exposure of zero does not tell: it may have netted to that
+                listed[asset] = True
                 touched[count] = asset
                 count += 1
-                net[asset] = 1e-300  # marks the asset as listed even where the first delta is zero
             net[asset] += quantity * delta[which]
         for k in range(count):
             asset = touched[k]
             exposure = net[asset]
             net[asset] = 0.0
+            listed[asset] = False
             for s in range(len(total)):
                 total[s] += exposure * moves[asset, s]
         worst = total[0]

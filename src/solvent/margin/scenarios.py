@@ -51,11 +51,11 @@ def grid(
     cells = [(step, shift, 1.0) for step in steps for shift in vol_shifts]
     cells += [(step, 1.0, tail_damp / abs(step)) for step in tails]
     step, shift, damp = (np.array(column) for column in zip(*cells, strict=True))
-    names = tuple(f"{s:+.2f}R {_VOL[int(v)]}" for s, v, _ in cells)
+    names = tuple(f"{s:+.2f}R {_VOL.get(v, f'vol {v:+.2f}')}" for s, v, _ in cells)
     return ScenarioSet(names, np.maximum(np.outer(scan_range, step), MOVE_LOWEST), shift, damp)
 
 
-_VOL = {1: "vol up", 0: "vol same", -1: "vol down"}
+_VOL = {1.0: "vol up", 0.0: "vol same", -1.0: "vol down"}
 
 
 def historical(returns: F64, names: Sequence[str] | None = None) -> ScenarioSet:

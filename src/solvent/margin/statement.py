@@ -93,9 +93,7 @@ class Statement(msgspec.Struct, frozen=True, eq=False):
         if self.names:
             data["account"] = list(self.names)
         data["venue_ratio"] = self.health if self.venue_ratio is None else self.venue_ratio
-        data["worst_scenario"] = [
-            self.scenarios[i] if 0 <= i < len(self.scenarios) else "" for i in self.worst_scenario
-        ]
+        data["worst_scenario"] = np.array([*self.scenarios, ""], dtype=object)[self.worst_scenario]
         return pl.DataFrame(data)
 
 
@@ -143,5 +141,5 @@ class Explanation(msgspec.Struct, frozen=True):
         """Rows total, name, instrument, amount, detail."""
         import polars as pl
 
-        rows = [(each.total, each.name, each.instrument, str(each.amount), each.detail) for each in self.terms]
+        rows = [(each.total, each.name, each.instrument, format(each.amount, "f"), each.detail) for each in self.terms]
         return pl.DataFrame(rows, schema=["total", "name", "instrument", "amount", "detail"], orient="row")

@@ -1,6 +1,10 @@
-"""The `portfolio` rule over all accounts: one pass over each account's slot, scratch per thread, no A x S array."""
+"""The `portfolio` rule over all accounts: one pass over each account's slot, scratch per thread, no A x S array.
 
-from typing import NamedTuple
+Each step is handed the arrays that it uses and indexes them element by element: every array passed or sliced
+costs two atomic counts, which for a small account is more than its arithmetic.
+"""
+
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit, prange
@@ -12,11 +16,12 @@ from solvent.margin.kernel import BLOCKS, tail_mean
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
-
 PARALLEL_FROM = 4_000
 """Below this many accounts one thread is as fast as two."""
-ERROR_BAND = 1e-12
-"""Relative to the gross of all addends: the kernel's sums are within this of the exact form."""
+ROUNDING_UNIT = 2.0**-52
+"""A sum of n float addends is within n times this of their gross; `Tables.steepness` carries it to the margins."""
+ROUNDINGS_LEAST = 32
+"""Roundings of an account beside those of its rows: table entries, products, assets, the last sums."""
 ERROR_FLOOR = 4e-6
 """USD: the exact form rounds to 1e-6 against the account."""
 
@@ -28,11 +33,9 @@ INSTRUMENT = np.dtype(
         ("settlement", np.int64),
         ("bucket", np.int64),  # of a derivative, -1 for spot
         ("option", np.int64),  # row in the option tables, -1 else
-        ("value", np.float64),  # of one lot: spot, or an option's mark; 0 for perpetuals and futures
-        (
-            "gain",
-            np.float64,
-        ),  # unsettled profit of a lot at the mark, in settlement lots, before its quote leg
+        ("value", np.float64),  # USD of one lot of spot, or of an option held long; 0 for perpetuals and futures
+        ("value_short", np.float64),  # the same of an option held short
+        ("gain", np.float64),  # unsettled profit of a lot at the mark, in settlement lots, before its quote leg
         ("delta", np.float64),  # change of one lot's value per unit of relative move of its underlying
         ("notional", np.float64),  # index price x coins of an option lot: base of the short-option minimum
         ("slow_long", np.float64),  # charge of a lot held long where the slow price is worse
@@ -40,8 +43,9 @@ INSTRUMENT = np.dtype(
         ("borrow_initial", np.float64),  # rate on a negative balance
         ("borrow_maintenance", np.float64),
         ("depeg", np.float64),  # δ of a stablecoin
-        ("slack", np.float64),  # by how much the exact form may round one position
-        ("scanned", np.bool_),  # a balance whose price risk is in the scan
+        ("scan_cap", np.float64),  # USD of a balance whose price risk is in the scan; NaN where none is
+        ("size", np.float64),  # largest USD that one lot adds to any sum: scale of rounding errors
+        ("slack", np.float64),  # USD by which the exact form may round one position
     ],
     align=True,
 )
@@ -49,175 +53,211 @@ INSTRUMENT = np.dtype(
 ASSET = np.dtype(
     [
         ("group", np.int64),
+        ("offset", np.float64),  # φ of the group; 0 where it has one asset
         ("close_rate", np.float64),  # half spread + penalty
-        ("scan_range", np.float64),
+        ("scan_range", np.float64),  # base of the participation charge; 0 where the volume is unknown
         ("confidence", np.float64),  # charge on gross exposure
+        ("tail_long", np.float64),  # worst loss, or mean of the worst, of a USD of linear exposure held long
+        ("tail_short", np.float64),
+        ("tier", np.int64),  # row in `tiers` of the shares of its daily volume
     ]
 )
 BUCKET = np.dtype([("asset", np.int64), ("roll_rate", np.float64)])
 """An (asset, expiry) pair."""
+TIER = np.dtype([("edge", np.float64), ("initial", np.float64), ("maintenance", np.float64)])
+"""Upper edge in USD, and marginal rates up to it."""
 
 
 class Tables(NamedTuple):
-    """What all accounts share. I instruments, U assets, B buckets, G groups, O options, S scenarios.
-
-    Few arrays of records rather than many arrays: passing an array to a function costs two atomic operations.
-    """
+    """What all accounts share. I instruments, U assets, B buckets, G groups, O options, S scenarios, T tiers."""
 
     instrument: NDArray[np.void]
     asset: NDArray[np.void]
     bucket: NDArray[np.void]
-    offset: F64
-    """(G,) φ of the group; 0 for a group of one asset."""
     moves: F64
     """(U, S) damped relative moves."""
     options: F64
     """(2, O, S) change of one lot's value, dampened, for a short and a long."""
-    tiers: F64
-    """(I, 3, T) upper edges in USD (last inf), marginal haircuts initial and maintenance."""
-    participation: F64
-    """(U + 1, T) upper edges in USD; in the last row the marginal close-out rates in scan ranges."""
+    tiers: NDArray[np.void]
+    """(I + U, T) haircuts by size of each balance, then close-out rates by share of each asset's volume, in scan
+    ranges; the last edge of a row is inf."""
+    groups: int
     short_initial: float
     short_maintenance: float
     maintenance_factor: float
     tail_count: int
+    steepness: float
+    """Most that equity less a margin moves by for a USD that any of an account's sums moves by."""
 
 
-ASSET_SCRATCH = np.dtype(
+SPOT_HELD = np.dtype([("balance", np.float64), ("seen", np.bool_)], align=True)
+"""Netted settlement balance in lots."""
+BUCKET_HELD = np.dtype([("delta", np.float64), ("linear", np.float64), ("seen", np.bool_)], align=True)
+"""USD delta of an expiry, and of its perpetuals and futures alone."""
+ASSET_HELD = np.dtype(
     [
         ("delta", np.float64),  # linear USD exposure
         ("close", np.float64),  # USD to be closed out
         ("spot", np.float64),  # gross USD of balances
-        ("optional", np.bool_),  # whether `value` is in use
+        ("optional", np.bool_),  # whether it has options
+        ("seen", np.bool_),
     ],
     align=True,
 )
+GROUP_HELD = np.dtype([("separate", np.float64), ("offset", np.float64), ("seen", np.bool_)], align=True)
+"""Sum of the assets' own worst losses; φ."""
 
 
 class Scratch(NamedTuple):
     """Work space of one thread; all zero between accounts."""
 
-    balance: F64
-    """(I,) netted settlement balances in lots."""
-    bucket: F64
-    """(B, 2) USD delta of an expiry; of its perpetuals and futures alone."""
+    spot: NDArray[np.void]
+    bucket: NDArray[np.void]
     asset: NDArray[np.void]
+    group: NDArray[np.void]
+    listed: I64
+    """(4, longest + 1) touched spots, buckets, assets, groups; a list's first element is its length."""
     value: F64
     """(U, S) change of option values."""
     joint: F64
     """(G, S) losses of a group."""
-    separate: F64
-    """(G,) sum of the assets' own worst losses."""
     losses: F64
     """(2, S) of one asset, and of the account."""
-    lists: I64
-    """(4, longest + 1) touched spots, buckets, assets, groups; a list's first element is its length."""
-    seen: NDArray[np.bool_]
-    """(4, longest) what is listed already."""
 
 
 SPOTS, BUCKETS, ASSETS, GROUPS = 0, 1, 2, 3
+SINGLE, TOTAL = 0, 1
 
 
 @njit(cache=True)
 def scratch(t: Tables) -> Scratch:
     """Fresh work space for one thread."""
     size, assets, scenarios = len(t.instrument), t.moves.shape[0], t.moves.shape[1]
-    longest = max(size, assets, len(t.bucket), len(t.offset))
+    longest = max(size, assets, len(t.bucket), t.groups)
     return Scratch(
-        np.zeros(size),
-        np.zeros((len(t.bucket), 2)),
-        np.zeros(assets, ASSET_SCRATCH),
-        np.zeros((assets, scenarios)),
-        np.zeros((len(t.offset), scenarios)),
-        np.zeros(len(t.offset)),
-        np.zeros((2, scenarios)),
+        np.zeros(size, SPOT_HELD),
+        np.zeros(len(t.bucket), BUCKET_HELD),
+        np.zeros(assets, ASSET_HELD),
+        np.zeros(t.groups, GROUP_HELD),
         np.zeros((4, longest + 1), np.int64),
-        np.zeros((4, longest), np.bool_),
+        np.zeros((assets, scenarios)),
+        np.zeros((t.groups, scenarios)),
+        np.zeros((2, scenarios)),
     )
 
 
-@njit(cache=True, forceinline=True)
-def _touch(w: Scratch, kind: int, item: int) -> None:
-    """Append `item` to a list once."""
-    if not w.seen[kind, item]:
-        w.seen[kind, item] = True
-        w.lists[kind, 0] += 1
-        w.lists[kind, w.lists[kind, 0]] = item
+@njit(cache=True, inline="always")
+def _list(listed: I64, kind: int, item: int) -> bool:
+    """Append `item` to a list; True, for its mark of having been seen."""
+    listed[kind, 0] += 1
+    listed[kind, listed[kind, 0]] = item
+    return True
 
 
-@njit(cache=True, forceinline=True)
-def tiered(value: float, edges: F64, rates: F64) -> float:
-    """Sum of marginal rates over the tiers that `value` reaches through; the last edge is inf."""
-    charge, below = 0.0, 0.0
-    for tier in range(len(edges)):
-        if value <= edges[tier]:
-            return float(charge + (value - below) * rates[tier])
-        charge += (edges[tier] - below) * rates[tier]
-        below = edges[tier]
-    return float(charge)
+@njit(cache=True, inline="always")
+def tiered(tiers: NDArray[np.void], row: int, value: float) -> tuple[float, float]:
+    """Sums of marginal rates, initial and maintenance, over the tiers that `value` reaches through."""
+    initial = maintenance = below = 0.0
+    for k in range(tiers.shape[1]):
+        tier = tiers[row, k]
+        part = min(value, tier.edge) - below
+        initial += part * tier.initial
+        maintenance += part * tier.maintenance
+        if value <= tier.edge:
+            break
+        below = tier.edge
+    return initial, maintenance
 
 
-@njit(cache=True, forceinline=True)
+class Folded(NamedTuple):
+    """What one account's rows add up to beside the scratch; USD."""
+
+    options: float
+    """Value of options."""
+    short_base: float
+    """Base of the short-option minimum."""
+    slow: float
+    gross: float
+    """Of all addends: scale of rounding errors."""
+    slack: float
+    """By how much the exact form may have rounded positions."""
+
+
+@njit(cache=True, inline="always")
 def _fold(
-    t: Tables, w: Scratch, first: int, last: int, instrument: I64, lots: I64, cost: I64
-) -> tuple[float, float, float, float]:
-    """Add one account's rows into the scratch; (option value, short-option base, slow charge, gross USD).
-
-    `gross` counts the exact form's rounding of positions at 1 / `ERROR_BAND` so that the band covers it.
-    """
-    option_value = short_base = slow = gross = 0.0
+    first: int, last: int, instrument: I64, lots: I64, cost: I64, table: NDArray[np.void], change: F64,
+    spot: NDArray[np.void], bucket: NDArray[np.void], asset: NDArray[np.void], value: F64, listed: I64,
+) -> Folded:  # fmt: skip
+    """Net one account's rows into the scratch."""
+    options = short_base = slow = gross = slack = 0.0
     for slot in range(first, last):
         i = instrument[slot]
-        r = t.instrument[i]
+        r = table[i]
         q = float(lots[slot])
+        gross += abs(q) * r.size
+        payer = spot[r.settlement]
+        if not payer.seen:
+            payer.seen = _list(listed, SPOTS, r.settlement)
         if r.form == SPOT:
-            _touch(w, SPOTS, i)
-            w.balance[i] += q
-            gross += abs(q * r.value)
+            payer.balance += q
             continue
         exposure = q * r.delta
         slow += q * r.slow_long if q > 0 else -q * r.slow_short
-        _touch(w, BUCKETS, r.bucket)
-        _touch(w, ASSETS, r.underlying)
-        w.bucket[r.bucket, 0] += exposure
-        asset = w.asset[r.underlying]
+        expiry, held = bucket[r.bucket], asset[r.underlying]
+        if not expiry.seen:
+            expiry.seen = _list(listed, BUCKETS, r.bucket)
+        if not held.seen:
+            held.seen = _list(listed, ASSETS, r.underlying)
+        expiry.delta += exposure
         if r.form == OPTION:
-            option_value += q * r.value
-            gross += abs(q * r.value)
-            asset.close += abs(exposure)
-            asset.optional = True
-            if q < 0:
-                short_base -= q * r.notional
-            change, into = t.options[1 if q > 0 else 0, r.option], w.value[r.underlying]
-            for s in range(len(into)):
-                into[s] += q * change[s]
+            side = 1 if q > 0 else 0
+            options += q * (r.value if q > 0 else r.value_short)
+            short_base -= min(q, 0.0) * r.notional
+            held.close += abs(exposure)
+            held.optional = True
+            for s in range(value.shape[1]):
+                value[r.underlying, s] += q * change[side, r.option, s]
         else:
-            _touch(w, SPOTS, r.settlement)
-            w.balance[r.settlement] += q * r.gain + float(cost[slot])
-            w.bucket[r.bucket, 1] += exposure
-            asset.delta += exposure
-            payer_value = t.instrument[r.settlement].value
-            gross += (abs(q * r.gain) + abs(float(cost[slot]))) * payer_value + r.slack / ERROR_BAND
-    return option_value, short_base, slow, gross
+            c = float(cost[slot])
+            payer.balance += q * r.gain + c
+            expiry.linear += exposure
+            held.delta += exposure
+            gross += abs(c) * table[r.settlement].value
+            slack += r.slack
+    return Folded(options, short_base, slow, gross, slack)
 
 
-@njit(cache=True, forceinline=True)
-def _balances(t: Tables, w: Scratch) -> tuple[float, float, float, float, float, float, float]:
-    """Equity, collateral charges (initial, maintenance), collateral value, liabilities, slow charge, depeg."""
+class Cash(NamedTuple):
+    """What the netted balances come to; USD."""
+
+    equity: float
+    initial: float
+    maintenance: float
+    """Charges on collateral and debt."""
+    collateral: float
+    liabilities: float
+    slow: float
+    depeg: float
+    """Largest δ of the stablecoins that the account holds or settles in."""
+
+
+@njit(cache=True, inline="always")
+def _balances(
+    table: NDArray[np.void], tiers: NDArray[np.void], spot: NDArray[np.void], asset: NDArray[np.void], listed: I64
+) -> Cash:
+    """Value the balances and empty their list; price risk goes into the assets."""
     equity = initial = maintenance = collateral = liabilities = slow = depeg = 0.0
-    for k in range(1, w.lists[SPOTS, 0] + 1):
-        c = w.lists[SPOTS, k]
-        r = t.instrument[c]
-        n = w.balance[c]
+    for k in range(1, listed[SPOTS, 0] + 1):
+        c = listed[SPOTS, k]
+        r = table[c]
+        n = spot[c].balance
         value = n * r.value
         equity += value
-        if n != 0.0:
-            depeg = max(depeg, r.depeg)
+        depeg = max(depeg, r.depeg)
         if n > 0:
-            charge = tiered(value, t.tiers[c, 0], t.tiers[c, 2])
+            charge_initial, charge = tiered(tiers, c, value)
+            initial += charge_initial
             maintenance += charge
-            initial += tiered(value, t.tiers[c, 0], t.tiers[c, 1])
             collateral += value - charge
             slow += n * r.slow_long
         else:
@@ -225,83 +265,123 @@ def _balances(t: Tables, w: Scratch) -> tuple[float, float, float, float, float,
             maintenance -= value * r.borrow_maintenance
             initial -= value * r.borrow_initial
             slow -= n * r.slow_short
-        _touch(w, ASSETS, r.underlying)
-        w.asset[r.underlying].spot += abs(value)
-        if r.scanned:
-            w.asset[r.underlying].delta += value
-        w.balance[c] = 0.0
-        w.seen[SPOTS, c] = False
-    w.lists[SPOTS, 0] = 0
-    return equity, initial, maintenance, collateral, liabilities, slow, depeg
+        held = asset[r.underlying]
+        if not held.seen:
+            held.seen = _list(listed, ASSETS, r.underlying)
+        held.spot += abs(value)
+        if r.scan_cap >= 0:
+            held.delta += min(value, r.scan_cap)
+        spot[c].balance = 0.0
+        spot[c].seen = False
+    listed[SPOTS, 0] = 0
+    return Cash(equity, initial, maintenance, collateral, liabilities, slow, depeg)
 
 
-@njit(cache=True, forceinline=True)
-def _roll(t: Tables, w: Scratch) -> float:
+@njit(cache=True, inline="always")
+def _roll(table: NDArray[np.void], bucket: NDArray[np.void], asset: NDArray[np.void], listed: I64) -> float:
     """Roll charge; what perpetuals and futures would have to close goes into the assets."""
     roll = 0.0
-    for k in range(1, w.lists[BUCKETS, 0] + 1):
-        b = w.lists[BUCKETS, k]
-        roll += abs(w.bucket[b, 0]) * t.bucket[b].roll_rate
-        w.asset[t.bucket[b].asset].close += abs(w.bucket[b, 1])
-        w.bucket[b, 0] = 0.0
-        w.bucket[b, 1] = 0.0
-        w.seen[BUCKETS, b] = False
-    w.lists[BUCKETS, 0] = 0
+    for k in range(1, listed[BUCKETS, 0] + 1):
+        b = listed[BUCKETS, k]
+        held = bucket[b]
+        roll += abs(held.delta) * table[b].roll_rate
+        asset[table[b].asset].close += abs(held.linear)
+        held.delta = 0.0
+        held.linear = 0.0
+        held.seen = False
+    listed[BUCKETS, 0] = 0
     return roll
 
 
-@njit(cache=True, forceinline=True)
-def _assets(t: Tables, w: Scratch) -> tuple[float, float, float]:
-    """Close-out cost, quality charge and USD to close; scenario losses go into groups and the total."""
-    close_out = quality = closed = 0.0
-    single, total = w.losses[0], w.losses[1]
-    rates = t.participation[len(t.asset)]
-    for k in range(1, w.lists[ASSETS, 0] + 1):
-        u = w.lists[ASSETS, k]
-        r, held = t.asset[u], w.asset[u]
-        closed += held.close
-        close_out += held.close * r.close_rate + r.scan_range * tiered(held.close, t.participation[u], rates)
+@njit(cache=True, inline="always")
+def _asset_tail(
+    u: int, exposure: float, r: Any, optional: bool, count: int, moves: F64, value: F64, losses: F64
+) -> float:
+    """Worst loss of one asset on its own; its losses go into the account's.
+
+    Losses of linear exposure are proportional to its moves, so that their worst is known beforehand.
+    """
+    if not optional:
+        for s in range(moves.shape[1]):
+            losses[TOTAL, s] -= exposure * moves[u, s]
+        return float(exposure * r.tail_long if exposure > 0 else -exposure * r.tail_short)
+    for s in range(moves.shape[1]):
+        losses[SINGLE, s] = -exposure * moves[u, s] - value[u, s]
+        losses[TOTAL, s] += losses[SINGLE, s]
+    return max(0.0, tail_mean(losses[SINGLE], count))
+
+
+class Closing(NamedTuple):
+    """What the assets come to; USD."""
+
+    cost: float
+    quality: float
+    """Charge for the confidence of prices."""
+    size: float
+    """To be closed out."""
+
+
+@njit(cache=True, inline="always")
+def _assets(
+    table: NDArray[np.void], tiers: NDArray[np.void], moves: F64, tail_count: int, asset: NDArray[np.void],
+    group: NDArray[np.void], value: F64, joint: F64, losses: F64, listed: I64,
+) -> Closing:  # fmt: skip
+    """Close-out and quality of every asset, and its scenario losses; empties their list."""
+    cost = quality = size = 0.0
+    for k in range(1, listed[ASSETS, 0] + 1):
+        u = listed[ASSETS, k]
+        r, held = table[u], asset[u]
+        size += held.close
+        cost += held.close * r.close_rate + r.scan_range * tiered(tiers, r.tier, held.close)[0]
         quality += r.confidence * (held.close + held.spot)
-        moves = t.moves[u]
-        for s in range(len(single)):
-            single[s] = -held.delta * moves[s]
-        if held.optional:
-            value = w.value[u]
-            for s in range(len(single)):
-                single[s] -= value[s]
-                value[s] = 0.0
-        for s in range(len(single)):
-            total[s] += single[s]
-        _touch(w, GROUPS, r.group)
-        if t.offset[r.group] > 0.0:
-            joint = w.joint[r.group]
-            for s in range(len(single)):
-                joint[s] += single[s]
-        w.separate[r.group] += max(0.0, tail_mean(single, t.tail_count))
+        if held.delta != 0.0 or held.optional:
+            own = group[r.group]
+            if not own.seen:
+                own.seen = _list(listed, GROUPS, r.group)
+                own.offset = r.offset
+            own.separate += _asset_tail(u, held.delta, r, held.optional, tail_count, moves, value, losses)
+            if r.offset > 0.0:
+                for s in range(moves.shape[1]):
+                    joint[r.group, s] -= held.delta * moves[u, s] + value[u, s]
+            if held.optional:
+                for s in range(moves.shape[1]):
+                    value[u, s] = 0.0
         held.delta = 0.0
         held.close = 0.0
         held.spot = 0.0
         held.optional = False
-        w.seen[ASSETS, u] = False
-    w.lists[ASSETS, 0] = 0
-    return close_out, quality, closed
+        held.seen = False
+    listed[ASSETS, 0] = 0
+    return Closing(cost, quality, size)
 
 
-@njit(cache=True, forceinline=True)
-def _scan(t: Tables, w: Scratch) -> float:
+@njit(cache=True, inline="always")
+def _scan(group: NDArray[np.void], joint: F64, tail_count: int, listed: I64) -> float:
     """Scan risk of all groups: φ of the joint worst, the rest of the sum of separate worsts."""
     scan = 0.0
-    for k in range(1, w.lists[GROUPS, 0] + 1):
-        g = w.lists[GROUPS, k]
-        scan += (1.0 - t.offset[g]) * w.separate[g]
-        if t.offset[g] > 0.0:
-            joint = w.joint[g]
-            scan += t.offset[g] * max(0.0, tail_mean(joint, t.tail_count))
-            joint[:] = 0.0
-        w.separate[g] = 0.0
-        w.seen[GROUPS, g] = False
-    w.lists[GROUPS, 0] = 0
+    for k in range(1, listed[GROUPS, 0] + 1):
+        g = listed[GROUPS, k]
+        held = group[g]
+        scan += (1.0 - held.offset) * held.separate
+        if held.offset > 0.0:
+            scan += held.offset * max(0.0, tail_mean(joint[g], tail_count))
+            for s in range(joint.shape[1]):
+                joint[g, s] = 0.0
+        held.separate = 0.0
+        held.seen = False
+    listed[GROUPS, 0] = 0
     return scan
+
+
+@njit(cache=True, inline="always")
+def _worst_scenario(losses: F64) -> int:
+    """First scenario in which the account loses most, -1 where it loses in none; leaves the losses at zero."""
+    most, worst = 0.0, -1
+    for s in range(losses.shape[1]):
+        if losses[TOTAL, s] > most:
+            most, worst = losses[TOTAL, s], s
+        losses[TOTAL, s] = 0.0
+    return worst
 
 
 class Columns(NamedTuple):
@@ -325,30 +405,32 @@ def _block(
     w = scratch(t)
     for k in range(first, last):
         a = accounts[k]
-        options, short_base, slow, gross = _fold(t, w, start[a], start[a] + length[a], instrument, lots, cost)
-        cash, initial, maintenance, collateral, liabilities, slow_cash, depeg = _balances(t, w)
-        roll = _roll(t, w)
-        close_out, quality, closed = _assets(t, w)
-        risk = _scan(t, w) + roll
-        total = w.losses[1]
-        worst = 0
-        for s in range(1, len(total)):
-            if total[s] > total[worst]:
-                worst = s
-        total[:] = 0.0
-        equity = cash + options
-        mm = t.maintenance_factor * max(risk, t.short_maintenance * short_base) + close_out + maintenance
-        im = (1.0 + depeg) * max(risk, t.short_initial * short_base) + close_out + initial + quality
-        im = max(mm, im + slow + slow_cash)
-        band = ERROR_BAND * (gross + abs(im)) + ERROR_FLOOR
+        rows = length[a]
+        held = _fold(
+            start[a], start[a] + rows, instrument, lots, cost, t.instrument, t.options, w.spot, w.bucket, w.asset,
+            w.value, w.listed,
+        )  # fmt: skip
+        cash = _balances(t.instrument, t.tiers, w.spot, w.asset, w.listed)
+        roll = _roll(t.bucket, w.bucket, w.asset, w.listed)
+        closing = _assets(
+            t.asset, t.tiers, t.moves, t.tail_count, w.asset, w.group, w.value, w.joint, w.losses, w.listed
+        )
+        risk = _scan(w.group, w.joint, t.tail_count, w.listed) + roll
+        equity = cash.equity + held.options
+        mm = t.maintenance_factor * max(risk, t.short_maintenance * held.short_base)
+        mm += closing.cost + cash.maintenance
+        im = (1.0 + cash.depeg) * max(risk, t.short_initial * held.short_base)
+        im = max(mm, im + closing.cost + cash.initial + closing.quality + held.slow + cash.slow)
+        band = ROUNDING_UNIT * (ROUNDINGS_LEAST + rows) * held.gross + held.slack
+        band = t.steepness * band + ERROR_FLOOR
+        notional = closing.size + cash.liabilities
         out.equity[k] = equity
         out.initial[k] = im
         out.maintenance[k] = mm
-        out.collateral[k] = collateral
-        out.liabilities[k] = liabilities
-        notional = closed + liabilities
+        out.collateral[k] = cash.collateral
+        out.liabilities[k] = cash.liabilities
         out.leverage[k] = notional / equity if equity > 0 else (np.inf if notional > 0 else 0.0)
-        out.worst[k] = worst
+        out.worst[k] = _worst_scenario(w.losses)
         out.certain[k] = abs(equity - mm) > band and abs(equity - im) > band
 
 
@@ -365,10 +447,9 @@ def _parallel(
 def assess(t: Tables, accounts: I64, start: I64, length: I64, instrument: I64, lots: I64, cost: I64) -> Columns:
     """Statement columns of `accounts`, which index start and length; the slots hold whole lots."""
     size = len(accounts)
-    money = [np.empty(size) for _ in range(6)]
-    out = Columns(
-        money[0], money[1], money[2], money[3], money[4], money[5], np.empty(size, np.int64), np.empty(size, np.bool_)
-    )
+    equity, initial, maintenance, collateral, liabilities, leverage = (np.empty(size) for _ in range(6))
+    worst, certain = np.empty(size, np.int64), np.empty(size, np.bool_)
+    out = Columns(equity, initial, maintenance, collateral, liabilities, leverage, worst, certain)
     if size < PARALLEL_FROM:
         _block(0, size, t, accounts, start, length, instrument, lots, cost, out)
     else:
