@@ -160,6 +160,11 @@ class Universe:
         return form, underlying, settlement, coins, tick, lot_coins, expiry_ns(each), 0.0, False, False
 
     @cached_property
+    def lot_atoms(self) -> tuple[int, ...]:
+        """Atoms in a lot of the spot instrument that pays for each instrument: what quote legs are rounded to."""
+        return tuple(self.spot_of(position).lot_atoms for position in range(len(self)))
+
+    @cached_property
     def value_atoms(self) -> tuple[tuple[int, int], ...]:
         """For each derivative (numerator, denominator) of its exact value factor in settlement atoms.
 

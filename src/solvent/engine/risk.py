@@ -1,7 +1,7 @@
 """The margin view of a state: the book mirrored in rows, the market of its quotes, the policy's rule at both."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ I64 = NDArray[np.int64]
 E24 = 10**24
 """Money inside decisions: integers of 1e-24 USD."""
 MICRO_E24 = E24 // 10**6
+_NOTHING: dict[int, Any] = {}
 
 
 class Row(NamedTuple):
@@ -170,19 +171,14 @@ class Risk:
 
 def row_of(state: State, account: int) -> Row:
     """An account's ledger entries as whole lots, rounded against it."""
-    universe = state.universe
-    instruments: list[int] = []
-    lots: list[int] = []
-    cost: list[int] = []
-    for asset, atoms in sorted(state.balances.get(account, {}).items()):
-        instruments.append(asset)
-        lots.append(atoms // universe.spot_of(asset).lot_atoms)
-        cost.append(0)
-    for instrument, (quantity, quote) in sorted(state.positions.get(account, {}).items()):
-        instruments.append(instrument)
-        lots.append(quantity)
-        cost.append(quote // universe.spot_of(instrument).lot_atoms)
-    return Row(instruments, lots, cost)
+    lot_atoms = state.universe.lot_atoms
+    balances, positions = state.balances.get(account, _NOTHING), state.positions.get(account, _NOTHING)
+    assets, held = sorted(balances), sorted(positions)
+    return Row(
+        assets + held,
+        [balances[a] // lot_atoms[a] for a in assets] + [positions[i][0] for i in held],
+        [0] * len(assets) + [positions[i][1] // lot_atoms[i] for i in held],
+    )
 
 
 def market_of(universe: Universe, quotes: Mapping[int, Quote], ts_ns: int) -> Market:

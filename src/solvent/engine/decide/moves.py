@@ -73,8 +73,8 @@ class Moves:
 
     def row(self, owner: int) -> Row:
         """An account's row of the book after the moves so far, rounded against it."""
-        universe = self.state.universe
+        lot_atoms = self.state.universe.lot_atoms
         balances, positions = self.balances(owner), self.positions(owner)
-        lots = [atoms // universe.spot_of(a).lot_atoms for a, atoms in balances.items()]
-        cost = [quote // universe.spot_of(i).lot_atoms for i, (_, quote) in positions.items()]
+        lots = [atoms // lot_atoms[a] for a, atoms in balances.items()]
+        cost = [quote // lot_atoms[i] for i, (_, quote) in positions.items()]
         return Row([*balances, *positions], lots + [q for q, _ in positions.values()], [0] * len(balances) + cost)
