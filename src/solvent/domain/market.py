@@ -16,6 +16,9 @@ OK, DEGRADED, HALTED = 0, 1, 2
 STATES = ("ok", "degraded", "halted")
 SECONDS_A_YEAR = 31_536_000.0
 
+_COLUMNS = ("ts_ns", "ticks", "confidence", "age_s", "forward", "rate_annual", "depth_usd", "volume_usd_daily",
+            "half_spread", "vol_annual", "slow_price", "state", "surfaces")  # fmt: skip
+
 
 class Surface(Protocol):
     """Implied volatility of one underlying."""
@@ -81,6 +84,11 @@ class Market:
         self.slow_price = column(self.price if slow_price is None else slow_price)
         self.state: NDArray[np.int64] = column(state, np.int64)
         self.surfaces: Mapping[str, Surface] = MappingProxyType(dict(surfaces or {}))
+
+    def replaced(self, **columns: Any) -> "Market":
+        """The same market but for some columns, named as the constructor's arguments."""
+        kept = {name: getattr(self, name) for name in _COLUMNS}
+        return Market(self.universe, **{**kept, **columns})
 
     @cached_property
     def index_usd(self) -> NDArray[np.float64]:
