@@ -54,7 +54,12 @@ class Rule(Protocol):
         ...
 
 
-BUILT_IN = {"portfolio": "solvent.margin.rules.portfolio.rule:Portfolio"}
+BUILT_IN = {
+    "portfolio": "solvent.margin.rules.portfolio.rule:Portfolio",
+    "dydx-v4": "solvent.margin.rules.dydx_v4:DydxRule",
+    "hyperliquid": "solvent.margin.rules.hyperliquid:HyperliquidRule",
+    "hyperliquid-pm": "solvent.margin.rules.hyperliquid:HyperliquidPortfolioRule",
+}
 """Rules by name; loaded when used."""
 
 
