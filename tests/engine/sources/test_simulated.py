@@ -2,6 +2,7 @@
 
 import itertools
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -28,24 +29,43 @@ def test_a_longer_run_begins_like_a_shorter_one() -> None:
 def test_it_crashes_early_and_recovers_a_part() -> None:
     btc = path(Simulated(ticks=200))
     assert btc[29] == pytest.approx(btc[0], rel=0.1)
-    assert btc[85:95].min() < 0.7 * btc[29]
-    assert btc[150] > 1.08 * btc[85:95].min()
+    assert btc[35:70].min() < 0.65 * btc[29]
+    assert btc[110] > 1.08 * btc[65:75].min()
+
+
+def test_the_crash_has_a_gap_in_its_middle() -> None:
+    btc = path(Simulated(ticks=80))
+    falls = btc[1:] / btc[:-1] - 1
+    assert falls.argmin() == 49
+    assert falls[49] < -0.15
+    assert np.delete(falls, 49).min() > -0.05
+
+
+def test_it_goes_on_where_another_market_ended() -> None:
+    ended = list(Simulated(ticks=40, seed=3))[-1]
+    source = Simulated(seed=4, first_tick=Simulated().tick_at(ended.ts_ns), prices={"BTC": 50_000.0}, ticks=30)
+    onward = list(source)
+    assert onward[0].ts_ns == ended.ts_ns + 300 * 10**9
+    assert onward[0].prices[0].price == pytest.approx(50_000.0, rel=0.02)
+    assert len(onward) == 30
+    assert path(source)[-1] < 0.75 * 50_000.0  # the crash that began before goes on
+    assert Simulated().tick_at(0) == 0
 
 
 def test_volatility_volume_and_funding_go_with_the_crash() -> None:
     ticks = list(Simulated(ticks=500))
-    assert ticks[89].vol_annual["BTC"] > 1.5 * ticks[20].vol_annual["BTC"]
-    assert ticks[89].volume_usd_daily["BTC"] > 2 * ticks[20].volume_usd_daily["BTC"]
+    assert ticks[69].vol_annual["BTC"] > 1.5 * ticks[20].vol_annual["BTC"]
+    assert ticks[69].volume_usd_daily["BTC"] > 2 * ticks[20].volume_usd_daily["BTC"]
     paid = [k for k, tick in enumerate(ticks) if tick.funding_rate]
-    assert paid == [0, 480]  # 00:00 and 08:00 at a minute a tick
+    assert paid == [0, 96, 192, 288, 384, 480]  # every eight hours, at five minutes a tick
 
 
 def test_returns_are_correlated_and_of_the_stated_size() -> None:
-    source = Simulated(("BTC", "ETH"), ticks=4000, params=CALM)
+    source = Simulated(("BTC", "ETH"), ticks=4000, params=msgspec.structs.replace(CALM, jumps_daily=0.0))
     quotes = np.array([[t.prices[0].price, t.prices[3].price] for t in source])
     returns = np.diff(np.log(quotes), axis=0)
     assert np.corrcoef(returns.T)[0, 1] == pytest.approx(0.8, abs=0.1)
-    annual = returns.std(axis=0) * np.sqrt(365 * 24 * 60)
+    annual = returns.std(axis=0) * np.sqrt(365 * 24 * 12)
     assert annual == pytest.approx([0.55, 0.70], rel=0.4)
 
 
@@ -81,5 +101,5 @@ def test_selling_moves_the_price_down_for_a_while_and_other_assets_stay() -> Non
         shift = sign * (moved / calm - 1)
         assert (shift[:11] == 0).all()
         assert shift[11] > 0.001
-        assert 0 < shift[111] < 0.01 * shift[11]
+        assert 0 < shift[31] < 0.01 * shift[11]
         assert (unmoved == other).all()

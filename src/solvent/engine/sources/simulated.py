@@ -8,7 +8,7 @@ and then one stands still or is far off, so that the guards have something to re
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -47,9 +47,9 @@ COIN_DEFAULT = Coin(10.0, 1.0, 2e8)
 
 
 class SimulationParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the market is made of; the defaults crash within the first half minute of watching."""
+    """What the market is made of; the defaults crash within ten seconds of watching four ticks a second."""
 
-    step_s: float = 60.0
+    step_s: float = 300.0
     """Simulated seconds a tick."""
     correlation: float = 0.8
     """Between any two assets."""
@@ -62,8 +62,10 @@ class SimulationParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     crash_first_tick: int = 30
     crash_every_ticks: int = 720
     """0: one crash only."""
-    crash_ticks: int = 60
-    crash_depth: float = 0.40
+    crash_ticks: int = 40
+    crash_gap: float = 0.35
+    """Share of the fall that comes in one tick, in the middle of the crash: no liquidation keeps up with that."""
+    crash_depth: float = 0.42
     """Fall of the market factor's crash, a fraction; drawn between half and all of it after the first."""
     crash_recovery: float = 0.35
     """Share of the fall that comes back over the next `crash_ticks`."""
@@ -90,13 +92,25 @@ class Simulated:
         ticks: int | None = None,
         start_ns: int = START_NS,
         params: SimulationParams | None = None,
+        *,
+        first_tick: int = 0,
+        prices: Mapping[str, float] | None = None,
     ) -> None:
-        """assets: of `COINS`, others get `COIN_DEFAULT`. Start: the first tick is at `start_ns`."""
+        """assets: of `COINS`, others get `COIN_DEFAULT`. Tick 0 is at `start_ns`.
+
+        first_tick: number of the first tick. prices: USD by asset that the market goes on from, in place of those
+        of `COINS`: with `first_tick` a market takes up where another ended.
+        """
         self.assets: tuple[str, ...] = tuple(assets)
-        self.seed, self.ticks, self.start_ns = seed, ticks, start_ns
+        self.seed, self.ticks, self.start_ns, self.first_tick = seed, ticks, start_ns, first_tick
         self.params = params or SimulationParams()
         self._coins = [COINS.get(asset, COIN_DEFAULT) for asset in self.assets]
+        self._prices = [(prices or {}).get(a, coin.price) for a, coin in zip(self.assets, self._coins, strict=True)]
         self._moved = np.zeros(len(self.assets))
+
+    def tick_at(self, ts_ns: int) -> int:
+        """Number of the first tick after a time."""
+        return max(0, (ts_ns - self.start_ns) // round(self.params.step_s * 1e9) + 1)
 
     def after(self, fills: Iterable[tuple[str, float]]) -> None:
         """Let the last tick's fills move prices: (asset, USD sold to the market, negative where bought).
@@ -117,15 +131,15 @@ class Simulated:
         """Ticks from the start; what `after` was told holds for this pass only."""
         p = self.params
         self._moved = np.zeros(len(self.assets))
-        price: Floats = np.log([coin.price for coin in self._coins])
+        price: Floats = np.log(self._prices)
         # Wilder assets fall further: SOL about a third more than BTC.
         beta = np.sqrt(np.array([coin.vol_annual for coin in self._coins]) / COINS["BTC"].vol_annual)
         relative: Floats = np.ones(len(self.assets))
         years = p.step_s / 86_400.0 / DAYS_A_YEAR
         decay = 0.5 ** (p.step_s / p.impact_half_life_s)
         venues = _Venues(self.seed, p, len(self.assets))
-        tick = 0
-        while self.ticks is None or tick < self.ticks:
+        tick = self.first_tick
+        while self.ticks is None or tick < self.first_tick + self.ticks:
             ts_ns = self.start_ns + round(tick * p.step_s * 1e9)
             drift, stress = self._crash(tick)
             if tick:
@@ -147,8 +161,10 @@ class Simulated:
         depth = p.crash_depth if number == 0 else p.crash_depth * _random(self.seed, number, CRASH).uniform(0.5, 1.0)
         fall = math.log1p(-depth)
         if into < p.crash_ticks:
-            # Slow at first, then ever faster: weights 1, 2, 3, ... that add up to the fall.
-            return fall * 2 * (into + 1) / (p.crash_ticks * (p.crash_ticks + 1)), (into + 1) / p.crash_ticks
+            # Ever faster, from half to one and a half of the mean pace; the gap comes on top, in the middle.
+            share = (1.0 - p.crash_gap) * (0.5 + (into + 0.5) / p.crash_ticks) / p.crash_ticks
+            share += p.crash_gap if into == p.crash_ticks // 2 else 0.0
+            return fall * share, (into + 1) / p.crash_ticks
         return -fall * p.crash_recovery / p.crash_ticks, 2.0 - (into + 1) / p.crash_ticks
 
     def _next_variance(self, tick: int, relative: Floats, years: float, stress: float) -> Floats:
