@@ -14,6 +14,7 @@ from solvent.domain.policy import Policy
 from solvent.domain.universe import INVERSE, LINEAR, OPTION, Universe
 from solvent.engine.params import EngineParams
 from solvent.errors import SolventError, problem
+from solvent.ledger.records import STAGES
 from solvent.ledger.state import State
 from solvent.margin.rule import Prepared, Rule, rule
 from solvent.margin.statement import ExactStatement, Statement
@@ -25,6 +26,7 @@ E24 = 10**24
 """Money inside decisions: integers of 1e-24 USD."""
 MICRO_E24 = E24 // 10**6
 _NOTHING: dict[int, Any] = {}
+_STAGE_CODE = {stage: code for code, stage in enumerate(STAGES)}
 
 
 class Row(NamedTuple):
@@ -39,7 +41,11 @@ class Risk:
     """What `decide` may look at beside the ledger. It follows the state by `refresh` and never changes it."""
 
     def __init__(self, state: State) -> None:
-        self.book = Book(state.universe)
+        self._state = state
+        self._book = Book(state.universe)
+        self._stale: set[int] = set()
+        """Accounts whose row is read again when it is next asked for: a settlement touches all, several times."""
+        self._stage: NDArray[np.int8] = np.zeros(16, np.int8)
         self.market: Market | None = None
         self.prepared: Prepared | None = None
         self.params: EngineParams | None = None
@@ -61,24 +67,45 @@ class Risk:
         """Take over whatever changed in the state: universe, policy, quotes, touched accounts."""
         if state.universe is not self._universe or state.policy is not self._policy:
             self._reload(state)
-        for account in range(len(self.book), len(state.accounts)):
-            self.book.open(state.accounts[account].name, state.accounts[account].owner)
+        for account in range(len(self._book), len(state.accounts)):
+            self._book.open(state.accounts[account].name, state.accounts[account].owner)
+        while len(self._stage) < len(state.accounts):
+            self._stage = np.concatenate([self._stage, np.zeros_like(self._stage)])
         for account in state.touched:
-            self.book.set_row(account, *row_of(state, account))
-            self._exact.pop(account, None)
-            orders = state.orders.get(account)
-            if orders:
-                self.book.orders[account] = [orders[id] for id in sorted(orders)]
-            else:
-                self.book.orders.pop(account, None)
+            self._stage[account] = _STAGE_CODE[state.accounts[account].stage]
+        self._stale |= state.touched
         state.touched.clear()
         for instrument, usd in self.pending_usd.items():
             self.taken_usd[instrument] = self.taken_usd.get(instrument, 0.0) + usd
         self.pending_usd.clear()
 
+    @property
+    def book(self) -> Book:
+        """Rows and orders of all accounts as they are."""
+        for account in self._stale:
+            self._reread(account)
+        self._stale.clear()
+        return self._book
+
+    @property
+    def stage(self) -> NDArray[np.int8]:
+        """(A,) Stage of every account, an index into `STAGES`."""
+        return self._stage[: len(self._book)]
+
+    def _reread(self, account: int) -> None:
+        """Take over an account's row and orders; its exact statement stands where neither changed."""
+        row, orders = row_of(self._state, account), orders_of(self._state, account)
+        if orders != self._book.orders.get(account, []) or row != tuple(x.tolist() for x in self._book.row(account)):
+            self._book.set_row(account, *row)
+            self._exact.pop(account, None)
+            if orders:
+                self._book.orders[account] = orders
+            else:
+                self._book.orders.pop(account, None)
+
     def _reload(self, state: State) -> None:
         self._universe, self._policy = state.universe, state.policy
-        self.book.universe = state.universe
+        self._book.universe = state.universe
         if state.policy is not None:
             self.params = EngineParams.of(state.policy, state.universe)
             self._rule = rule(state.policy.rule)
@@ -131,16 +158,19 @@ class Risk:
 
     def exact(self, account: int) -> ExactStatement:
         """The integer form of an account as it is; kept until the account or the market changes."""
+        if account in self._stale:
+            self._reread(account)
+            self._stale.discard(account)
         found = self._exact.get(account)
         if found is None:
-            found = self._exact[account] = self.ready().exact(self.book, account)
+            found = self._exact[account] = self.ready().exact(self._book, account)
         return found
 
     def exact_after(self, state: State, account: int, row: Row) -> ExactStatement:
         """The integer form of an account if its row were `row`; open orders as they are."""
         trial = Book(state.universe, (state.accounts[account].name,))
         trial.set_row(0, *row)
-        orders = self.book.orders.get(account)
+        orders = orders_of(state, account)
         if orders:
             trial.orders[0] = orders
         return self.ready().exact(trial, 0)
@@ -149,7 +179,7 @@ class Risk:
         """The integer form of an account if one more order were open."""
         trial = Book(state.universe, (state.accounts[account].name,))
         trial.set_row(0, *row_of(state, account))
-        trial.orders[0] = [*self.book.orders.get(account, ()), order]
+        trial.orders[0] = [*orders_of(state, account), order]
         return self.ready().exact(trial, 0)
 
     def atom_value(self, state: State, asset: int) -> int:
@@ -179,6 +209,12 @@ def row_of(state: State, account: int) -> Row:
         [balances[a] // lot_atoms[a] for a in assets] + [positions[i][0] for i in held],
         [0] * len(assets) + [positions[i][1] // lot_atoms[i] for i in held],
     )
+
+
+def orders_of(state: State, account: int) -> list[Order]:
+    """An account's open orders, oldest first."""
+    orders = state.orders.get(account, _NOTHING)
+    return [orders[id] for id in sorted(orders)]
 
 
 def market_of(universe: Universe, quotes: Mapping[int, Quote], ts_ns: int) -> Market:

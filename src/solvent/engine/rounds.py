@@ -36,14 +36,13 @@ def run_waterfall(engine: "Engine", statement: Statement) -> list[Entry]:
 
 def in_stage(engine: "Engine", stage: str) -> list[int]:
     """Accounts of a stage, ascending."""
-    return [account for account, each in enumerate(engine.state.accounts) if each.stage == stage]
+    found: list[int] = np.flatnonzero(engine.risk.stage == STAGES.index(stage)).tolist()
+    return found
 
 
 def candidates(engine: "Engine", statement: Statement) -> list[int]:
     """Accounts whose stage may have to change: by the float kernel, or because it is not certain of them."""
-    accounts = engine.state.accounts
-    stage = np.fromiter((STAGES.index(each.stage) for each in accounts), np.int8, len(accounts))
-    equity, maintenance = statement.equity, statement.maintenance_margin
+    stage, equity, maintenance = engine.risk.stage, statement.equity, statement.maintenance_margin
     below = equity < statement.initial_margin
     buffer = liquidation_params(engine.risk).buffer
     changes = (stage == 0) & (below | statement.liquidatable)
