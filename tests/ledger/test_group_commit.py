@@ -100,6 +100,36 @@ def test_a_request_is_decided_at_the_time_of_its_block(journal: GatedJournal) ->
     assert [each.ts_ns for each in answers] == [block.ts_ns for block in journal.read()] == [5, 5, 9]
 
 
+def test_who_waits_for_a_durable_block_hears_of_it_before_the_answer(journal: GatedJournal) -> None:
+    told: list[tuple[int, int, bool]] = []
+
+    def durable(height: int) -> None:
+        told.append((height, journal.head().height, future.done()))
+
+    with GroupCommitter(journal, decided, durable=durable) as committer:
+        future = committer.submit([deposit(0, 0, 1)])
+        assert told == []
+        journal.gate.set()
+        future.result(10)
+        committer.submit([]).result(10)
+    assert told == [(1, 1, False)]
+
+
+def test_a_block_of_nothing_but_cancelled_requests_is_not_decided(journal: GatedJournal) -> None:
+    asked: list[int] = []
+
+    def decide(requests: Sequence[Sequence[Entry]], ts_ns: int) -> Sequence[Sequence[Entry]]:
+        asked.append(len(requests))
+        return requests
+
+    with GroupCommitter(journal, decide) as committer:
+        committer.submit([deposit(0, 0, 1)])
+        assert journal.entered.wait(10)
+        assert committer.submit([deposit(0, 0, 2)]).cancel()
+        journal.gate.set()
+    assert asked == [1]
+
+
 def test_nothing_to_commit_makes_no_block() -> None:
     journal = MemoryJournal()
     with GroupCommitter(journal, decided) as committer:

@@ -20,6 +20,7 @@ from solvent.ledger.apply import apply_entry, command_digest
 from solvent.ledger.group_commit import Committed, GroupCommitter
 from solvent.ledger.journal import Journal, entry_at
 from solvent.ledger.recovery import recover
+from solvent.ledger.snapshots import save_if_due
 from solvent.ledger.state import State
 from solvent.margin.statement import Statement
 
@@ -50,19 +51,32 @@ class TickReport(msgspec.Struct):
     """Prices that are not ok."""
     margin_s: float
     """How long the statement of all accounts took."""
+    commit_s: float = 0.0
+    """How long it took to make the block durable."""
 
 
 Listener = Callable[[TickReport], None]
+"""Called with each tick's report in the writer's thread, between blocks: it may read state and risk."""
 
 
 class Engine:
     """One writer over one journal. Nothing is told to anybody before its block is durable."""
 
-    def __init__(self, journal: Journal, clock: Callable[[], int] = time.time_ns) -> None:
-        """Recovers what the journal holds. `clock` gives nanoseconds for commands outside of ticks."""
+    def __init__(
+        self, journal: Journal, clock: Callable[[], int] = time.time_ns, snapshot_every_blocks: int = 0
+    ) -> None:
+        """Recovers what the journal holds. `clock` gives nanoseconds for commands outside of ticks.
+
+        snapshot_every_blocks: how often the state is saved beside the journal, 0 for never: it shortens recovery.
+        """
         self.journal = journal
         self.clock = clock
+        self.snapshot_every_blocks = snapshot_every_blocks
+        self.listeners: list[Listener] = []
+        """Who hears of each tick once its block is durable."""
         self.marker = Marker()
+        self._decided_s = 0.0
+        self._reports: list[TickReport] = []
         self._committer: GroupCommitter[Submission | Tick] | None = None
         self._report: TickReport | None = None
         self._recover()
@@ -71,6 +85,7 @@ class Engine:
         self.state: State = recover(self.journal)
         self.risk = Risk(self.state)
         self.marker.restore(self.state)
+        self._reports = []
 
     def submit(
         self, command: c.Command, origin: c.Origin = "operator", caller: str = "", key: str = ""
@@ -85,7 +100,7 @@ class Engine:
     def serve(self) -> GroupCommitter[Submission | Tick]:
         """Start the writer's thread: from here on commands and ticks are committed in groups."""
         if self._committer is None:
-            self._committer = GroupCommitter(self.journal, self._decide_block, self.clock)
+            self._committer = GroupCommitter(self.journal, self._decide_block, self.clock, self._durable)
         return self._committer
 
     def close(self) -> None:
@@ -105,30 +120,40 @@ class Engine:
     def tick(self, tick: Tick) -> TickReport:
         """One step of the market: mark, expire, fund, settle, accrue, and the waterfall; one block."""
         if self._committer is not None:
-            committed = self._committer.submit(tick).result()
-            assert self._report is not None
-            self._report.height = committed.height
-            return self._report
-        ts_ns = max(tick.ts_ns, self.state.ts_ns)
-        self._decide_block([tick], ts_ns)
+            self._committer.submit(tick).result()
+        else:
+            (entries,) = self._decide_block([tick], max(tick.ts_ns, self.state.ts_ns))
+            self._commit(entries)
         assert self._report is not None
-        self._commit(self._report.entries)
-        self._report.height = self.state.height
         return self._report
 
     def _commit(self, entries: Sequence[Entry]) -> None:
         """Make the block durable; if that fails, drop what is in memory and recover from the journal."""
         try:
-            self.journal.commit(entries, self.state.ts_ns)
+            height = self.journal.commit(entries, self.state.ts_ns)
         except BaseException:
             self._recover()
             raise
+        self._durable(height)
+
+    def _durable(self, height: int) -> None:
+        """The block just decided is durable: tell of its ticks, and save a snapshot where one is due."""
+        reports, self._reports = self._reports, []
+        commit_s = time.perf_counter() - self._decided_s
+        for report in reports:
+            report.height, report.commit_s = height, commit_s
+            for listener in self.listeners:
+                listener(report)
+        if self.snapshot_every_blocks:
+            save_if_due(self.journal, self.state, self.snapshot_every_blocks)
 
     def _decide_block(self, requests: Sequence[Submission | Tick], ts_ns: int) -> list[Sequence[Entry]]:
         self.state.begin_block(ts_ns)
-        return [
+        answers = [
             self._tick_entries(request) if isinstance(request, Tick) else [self._one(request)] for request in requests
         ]
+        self._decided_s = time.perf_counter()
+        return answers
 
     def _one(self, submission: Submission) -> Entry:
         """Decide and apply one command; a repeated idempotency key gets its first answer and does nothing."""
@@ -159,17 +184,19 @@ class Engine:
         """Everything that follows from one tick, in the order of semantics: one block."""
         assert self.risk.params is not None, "a policy is set before the first tick"
         before_ns = self.state.marked_ns
-        entries = [self.run(self.marker.mark(self.state, tick, self.risk.params.oracle))]
-        entries += self._timed(tick, before_ns)
+        mark = self.run(self.marker.mark(self.state, tick, self.risk.params.oracle))
+        entries = self._timed(tick, before_ns)
         statement, margin_s = None, 0.0
         if self.risk.prepared is not None:
             started = time.perf_counter()
             statement = self.risk.statement()
             margin_s = time.perf_counter() - started
             entries += run_waterfall(self, statement)
-        entries = [entry for entry in entries if not _idle(entry)]
+        # The mark stays even where it was refused: no block is without an entry.
+        entries = [mark, *(entry for entry in entries if not _idle(entry))]
         degraded = sum(1 for state in self.marker.states.values() if state != "ok")
         self._report = TickReport(tick.ts_ns, 0, tuple(entries), statement, degraded, margin_s)
+        self._reports.append(self._report)
         return entries
 
     def _timed(self, tick: Tick, before_ns: int) -> list[Entry]:

@@ -49,11 +49,21 @@ class GroupCommitter(Generic[Request]):
     gets the error and the committer stops for good: its owner recovers from the journal and makes a new one.
     """
 
-    def __init__(self, journal: Journal, decide: Decide[Request], clock: Callable[[], int] = time.time_ns) -> None:
-        """Starts the writer. `clock` gives nanoseconds since the epoch; should it go back, time stands still."""
+    def __init__(
+        self,
+        journal: Journal,
+        decide: Decide[Request],
+        clock: Callable[[], int] = time.time_ns,
+        durable: Callable[[int], None] | None = None,
+    ) -> None:
+        """Starts the writer. `clock` gives nanoseconds since the epoch; should it go back, time stands still.
+
+        durable: called in the writer's thread with a block's height once it is durable, before it is answered.
+        """
         self._journal = journal
         self._decide = decide
         self._clock = clock
+        self._durable = durable
         self._queue: deque[tuple[Request, _Waiter]] = deque()
         self._change = threading.Condition()
         self._closing = False
@@ -108,6 +118,8 @@ class GroupCommitter(Generic[Request]):
             if not taken:
                 return
             live = [(request, waiter) for request, waiter in taken if _claim(waiter)]
+            if not live:
+                continue  # no request, no block
             try:
                 _answer([waiter for _, waiter in live], self._write([request for request, _ in live]), None)
             except BaseException as error:
@@ -121,6 +133,8 @@ class GroupCommitter(Generic[Request]):
         assert len(answers) == len(requests), "one answer a request"
         entries = [entry for answer in answers for entry in answer]
         height = self._journal.commit(entries, ts_ns) if entries else self._journal.head().height
+        if entries and self._durable is not None:
+            self._durable(height)
         return [Committed(height, ts_ns, answer) for answer in answers]
 
     def _stop(self, waiters: list[_Waiter], error: BaseException) -> None:
