@@ -23,7 +23,9 @@ class Command(NamedTuple):
 
 COMMANDS: dict[str, Command] = {
     "conform": Command("solvent.cli.conform", "conform_command", "Run reference vectors against our functions."),
+    "fetch": Command("solvent.cli.fetch", "fetch_command", "Write candles of an exchange to a file."),
     "journal": Command("solvent.cli.journal", "app", "Verify, export or watch a journal."),
+    "snapshot": Command("solvent.cli.snapshot", "snapshot_command", "Write an exchange's market to a file."),
 }
 
 

@@ -190,6 +190,8 @@ def _bytes(path: Path, most: int = FILE_BYTES_MOST) -> bytes:
         if not path.is_file():
             found = "no regular file" if path.exists() else "missing"
             refuse(str(path), "file", found, "an existing file")
+        if path.stat().st_size > most:
+            refuse(path.name, "bytes", path.stat().st_size, f"a file of at most {most} bytes")
         with path.open("rb") as stream:
             data = stream.read(most + 1)
     except (OSError, ValueError) as error:

@@ -8,7 +8,7 @@ from solvent.domain.columns import times_ns
 from solvent.domain.frames import market_frame, market_from_frame
 from solvent.domain.market import Market
 from solvent.engine.read import frame_of_rows, json_of
-from solvent.errors import SolventError, problem, raise_if
+from solvent.errors import Problem, SolventError, problem, raise_if
 from solvent.valuation.surfaces import GridSurface, SviSurface
 
 Row = dict[str, str | int | float | None]
@@ -33,12 +33,30 @@ def market_of_json(data: bytes, file: str, ts_ns: int | None = None) -> Market:
     """
     parsed = json_of(data, file, list[Row] | MarketDocument)
     document = MarketDocument(parsed) if isinstance(parsed, list) else parsed
-    for asset, surface in document.surfaces.items():
-        raise_if(surface.check(f"{file} surfaces.{asset}"))
+    raise_if([each for asset, one in document.surfaces.items() for each in _faults(one, f"{file} surfaces.{asset}")])
     if document.ts != "":
         ts_ns = _time(document.ts, file)
     rows = frame_of_rows(document.instruments, file)
     return market_from_frame(rows, surfaces=document.surfaces, ts_ns=ts_ns, file=file)
+
+
+def _faults(surface: SviSurface | GridSurface, file: str) -> list[Problem]:
+    """What makes a surface unusable. Quotes of a real day cross in time here and there: that is not refused."""
+    years: tuple[float, ...]
+    expiries: list[SviSurface | GridSurface]
+    if isinstance(surface, SviSurface):
+        years = tuple(each.years for each in surface.slices)
+        expiries = [SviSurface((each,)) for each in surface.slices]
+    else:
+        years = surface.years
+        columns = (surface.years, surface.log_moneyness, surface.vols)
+        if len({len(each) for each in columns}) != 1:
+            return surface.check(file)
+        expiries = [GridSurface((t,), (k,), (v,)) for t, k, v in zip(*columns, strict=True)]
+    found = [msgspec.structs.replace(each, row=row) for row, one in enumerate(expiries, 1) for each in one.check(file)]
+    if list(years) != sorted(set(years)) or not years:
+        found.append(problem(file, None, "years", list(years), "at least one expiry, rising"))
+    return found
 
 
 def _time(ts: str | float, file: str) -> int:
