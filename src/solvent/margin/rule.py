@@ -59,6 +59,8 @@ BUILT_IN = {
     "dydx-v4": "solvent.margin.rules.dydx_v4:DydxRule",
     "hyperliquid": "solvent.margin.rules.hyperliquid:HyperliquidRule",
     "hyperliquid-pm": "solvent.margin.rules.hyperliquid:HyperliquidPortfolioRule",
+    "binance": "solvent.margin.rules.binance:BinanceRule",
+    "bybit": "solvent.margin.rules.bybit:BybitRule",
 }
 """Rules by name; loaded when used."""
 

@@ -341,6 +341,20 @@ class PreparedVenue:
         """USD price of a spot instrument."""
         return Fraction(1) if self.at_par[i] else exact_price(self.market, i)
 
+    def haircuts(self, block: Block) -> F64:
+        """(A,) what positive balances lose by `weights`: equity less this is the venue's adjusted equity."""
+        usd, spot = block.balances.usd, block.balances.spot
+        return sums(block.balances.owner, np.maximum(usd, 0.0) * (1.0 - self.collateral_weight[spot]), block.size)
+
+    def haircut_addends(self, held: Held, weight: F64 | None = None) -> list[Addend]:
+        """The same of one account; `weight` in place of `weights`."""
+        weight = self.collateral_weight if weight is None else weight
+        return [
+            ("collateral haircut", self.universe[i].id, usd * (1 - Fraction(float(weight[i]))))
+            for i, usd in self.balances_usd(held).items()
+            if usd > 0
+        ]
+
     def value_addends(self, held: Held) -> list[Addend]:
         """Net value at marks: balances, unsettled profit, options."""
         settlement = self.universe.terms.settlement
@@ -445,6 +459,42 @@ def explanation(account: str, addends: Addends, exact: ExactStatement) -> Explan
 def decimal(amount: Amount) -> Decimal:
     """USD as a Decimal of 1e-9, rounded to the nearest."""
     return Decimal(round(Fraction(amount) * NANOSECONDS)).scaleb(-9)
+
+
+def listed_rates(universe: Universe, rates: Mapping[str, float]) -> F64:
+    """(I,) a policy's collateral rate of each spot instrument; what it does not list counts nothing."""
+    found = [found_in(rates, each) if isinstance(each, Spot) else None for each in universe]
+    return np.array([0.0 if rate is None else rate for rate in found])
+
+
+def check_rates(rates: Mapping[str, float], field: str) -> list["Check"]:
+    """Collateral rates from 0 to 1."""
+    return [(f"{field}.{name}", rate, 0 <= rate <= 1, "a rate from 0 to 1") for name, rate in rates.items()]
+
+
+class Required(NamedTuple):
+    """Maintenance margin of a venue that liquidates at equality, and where its float form cannot tell."""
+
+    maintenance: F64
+    slack: F64
+
+
+def required_margin(block: Block, adjusted: F64, requirement: F64) -> Required:
+    """MM = equity - adjusted equity + requirement; of an account that nothing is required of only a deficit counts.
+
+    Without that, an account at adjusted equity 0 that owes nothing would count as liquidatable.
+    """
+    maintenance = block.equity - adjusted + requirement
+    free = requirement == 0
+    doubt = free & (np.abs(adjusted) <= RELATIVE_ERROR * block.gross + ERROR_FLOOR)
+    return Required(np.where(free & (adjusted >= 0), 0.0, maintenance), np.where(doubt, np.inf, 0.0))
+
+
+def required_addends(haircuts: Sequence[Addend], requirement: Sequence[Addend], equity: Fraction) -> list[Addend]:
+    """The same of one account."""
+    if not any(x for _, _, x in requirement) and equity >= total(haircuts):
+        return []
+    return [*haircuts, *requirement]
 
 
 Check = tuple[str, object, bool, str]
