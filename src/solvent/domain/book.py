@@ -148,9 +148,9 @@ class Book:
         book = cls.__new__(cls)
         book.universe, book.orders = universe, {}
         book.names = book.owners = [""] * count
-        book.start = np.arange(count, dtype=np.int64) * width
+        book.start = np.arange(0, count * width, max(1, width), dtype=np.int64)
         book.length = book.capacity = np.full(count, width, dtype=np.int64)
-        book.instrument = np.tile(instruments, count)
+        book.instrument = np.broadcast_to(instruments, lots.shape).ravel()
         book.lots, book.cost = np.ascontiguousarray(lots).ravel(), np.ascontiguousarray(cost).ravel()
         book._tail = count * width
         return book

@@ -59,6 +59,7 @@ class Risk:
         self._atom_values: dict[int, int] = {}
         self._ahead: tuple[dict[int, Quote], Market, Prepared | None] | None = None
         self._exposure: F64 | None = None
+        self._volume: F64 | None = None
         self._exact: dict[int, ExactStatement] = {}
         state.touched.update(range(len(state.accounts)))
         self.refresh(state)
@@ -132,7 +133,7 @@ class Risk:
             self.market = market_of(state.universe, state.quotes, state.marked_ns or state.ts_ns)
             self.prepared = self._prepare(state, self.market, len(state.quotes))
         self._ahead = None
-        self._exposure = None
+        self._exposure = self._volume = None
 
     def _prepare(self, state: State, market: Market, quoted: int) -> Prepared | None:
         if state.policy is None or self._rule is None or quoted < len(state.universe):
@@ -145,6 +146,15 @@ class Risk:
             assert self.market is not None
             self._exposure = exposure_usd(self.market)
         return self._exposure
+
+    def volume_usd_daily(self, default: float) -> F64:
+        """(I,) USD traded a day in the asset of each instrument; `default` where the market does not say."""
+        if self._volume is None:
+            assert self.market is not None
+            underlying = self.market.universe.terms.underlying
+            traded = np.bincount(underlying, np.nan_to_num(self.market.volume_usd_daily))[underlying]
+            self._volume = np.where(traded > 0, traded, default)
+        return self._volume
 
     def ready(self) -> Prepared:
         """The prepared rule. Raises SolventError before every instrument has a mark and a policy is set."""

@@ -6,6 +6,9 @@ each answer gives a plane above the surplus, and a linear programme over the pla
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import combinations
+from math import comb
 from typing import TypeAlias
 
 import msgspec
@@ -28,11 +31,14 @@ LATTICE_SMALL = 256
 """With so few whole-lot choices in all, every one is priced: rounding a real solution could miss the best."""
 NEIGHBOURS_MOST = 256
 """Rows that one look around a whole-lot solution may price."""
-_GRID = 8
+_GRID = 64
+"""Points of a leg priced in the first call: a call costs more than the rows in it."""
 _STEP_SHIFT = 20
 """Slopes are measured over a leg's 2**-20 part: coarse enough for floats, fine enough to meet few corners."""
 _TOLERANCE = 1e-10
 """By how much HiGHS may miss a plane, relative to its largest term: the least that it takes."""
+VERTICES_MOST = 512
+"""A linear programme with so few corners is solved by looking at all of them; HiGHS takes longer to start."""
 _COARSE = 2e-3
 """Where a single lot costs more than this part of the whole, it is worth looking at the neighbouring lots."""
 
@@ -64,6 +70,9 @@ def closed_form(
     """
     account = _Account(lots, requirement, cost_usd_per_lot, lot_minimum, buffer)
     legs = len(account.size)
+    if legs == 1:
+        units, restored = account.extended(np.zeros(1, np.int64), [0])
+        return account.result(units if restored else account.top)
     surplus = account.surplus(np.vstack([np.zeros(legs, np.int64), np.diag(account.size)]))
     if surplus[0] >= 0:
         return account.result(np.zeros(legs, np.int64))
@@ -71,7 +80,7 @@ def closed_form(
         freed = (surplus[1:] - surplus[0]) / (account.cost * account.size)
     order = np.argsort(-np.nan_to_num(freed, nan=-np.inf), kind="stable")
     units, restored = account.extended(np.zeros(legs, np.int64), order)
-    return account.result(units) if restored else account.result(account.top)
+    return account.result(units if restored else account.top)
 
 
 def linear_programme(
@@ -130,9 +139,7 @@ def full(
 class _Account:
     """The account being sized, in units of each leg's lot minimum; the last unit of a leg may be smaller."""
 
-    def __init__(
-        self, lots: I64, requirement: Requirement, cost: F64, minimum: I64 | None, buffer: float
-    ) -> None:
+    def __init__(self, lots: I64, requirement: Requirement, cost: F64, minimum: I64 | None, buffer: float) -> None:
         self.lots, self.size = lots, np.abs(lots)
         self.sign: I64 = np.sign(lots).astype(np.int64)
         self.unit = np.ones_like(lots) if minimum is None else minimum
@@ -276,15 +283,51 @@ class _Planes:
         rows = slopes * size
         scale = np.maximum(np.abs(rows).max(axis=1), 1e-300)
         dearest = float((cost * size).max()) or 1.0
-        found = linprog(
-            cost * size / dearest,
-            A_ub=-rows / scale[:, None],
-            b_ub=-needs / scale,
-            bounds=(0, 1),
-            method="highs",
-            options={"primal_feasibility_tolerance": _TOLERANCE},
-        )
-        return np.asarray(found.x) * size if found.status == 0 else None
+        price, rows, needs = cost * size / dearest, rows / scale[:, None], needs / scale
+        found = _best_corner(price, rows, needs)
+        if found is None:
+            solved = linprog(
+                price,
+                A_ub=-rows,
+                b_ub=-needs,
+                bounds=(0, 1),
+                method="highs",
+                options={"primal_feasibility_tolerance": _TOLERANCE},
+            )
+            found = np.asarray(solved.x) if solved.status == 0 else None
+        return None if found is None else found * size
+
+
+def _best_corner(price: F64, rows: F64, needs: F64) -> F64 | None:
+    """The cheapest corner of {x in [0, 1]: rows x >= needs}; None where there are too many corners, or none."""
+    planes, legs = rows.shape
+    if comb(planes + 2 * legs, legs) > VERTICES_MOST:
+        return None
+    unit = np.eye(legs)
+    sides, least = np.vstack([rows, unit, -unit]), np.concatenate([needs, np.zeros(legs), -np.ones(legs)])
+    corners = _corners(len(sides), legs)
+    meet = sides[corners]
+    corners = corners[np.abs(np.linalg.det(meet)) > _TOLERANCE]
+    points = np.linalg.solve(sides[corners], least[corners][..., None])[..., 0]
+    points = points[(points @ sides.T >= least - _TOLERANCE).all(axis=1)]
+    if not len(points):
+        return None
+    best: F64 = np.clip(points[np.argmin(points @ price)], 0.0, 1.0)
+    return best
+
+
+@lru_cache(maxsize=64)
+def _corners(sides: int, legs: int) -> I64:
+    """Every choice of `legs` sides that may meet in a corner, [corners, legs]."""
+    return np.array(list(combinations(range(sides), legs)), dtype=np.int64)
+
+
+@lru_cache(maxsize=16)
+def _around(legs: int) -> I64:
+    """Steps to all neighbours of a whole-lot solution, or where those are many one unit less of each leg."""
+    if 3**legs <= NEIGHBOURS_MOST:
+        return np.indices((3,) * legs).reshape(legs, -1).T.astype(np.int64) - 1
+    return -np.eye(legs, dtype=np.int64)
 
 
 def _knapsack(cost: F64, size: F64, slope: F64, need: float) -> F64 | None:
@@ -325,13 +368,10 @@ def _improved(account: _Account, units: I64) -> I64:
 
     Only where a unit costs enough to be worth the look.
     """
-    legs, cost = len(units), float(account.charge(account.closed(units)))
+    cost = float(account.charge(account.closed(units)))
     if (account.cost * account.unit).max() <= _COARSE * cost:
         return units
-    if 3**legs <= NEIGHBOURS_MOST:
-        around = np.indices((3,) * legs).reshape(legs, -1).T - 1
-    else:
-        around = -np.eye(legs, dtype=np.int64)
+    around = _around(len(units))
     for _ in range(CUTS_MOST):
         near = units + around
         near = near[((near >= 0) & (near <= account.top)).all(axis=1)]

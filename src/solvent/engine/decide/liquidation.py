@@ -11,7 +11,7 @@ from solvent.domain.book import Book
 from solvent.domain.market import OK
 from solvent.domain.owners import FEES, INSURANCE, MARKET
 from solvent.domain.quantities import div_up, mul_div_up
-from solvent.domain.universe import OPTION, SPOT
+from solvent.domain.universe import LINEAR, OPTION, SPOT
 from solvent.engine.decide.moves import Moves
 from solvent.engine.decide.refusal import Refusal, known_account, refuse_unless
 from solvent.engine.params import LiquidationParams
@@ -98,28 +98,16 @@ def closable(state: State, risk: Risk, account: int) -> Closable:
     """All positions, and all balances but the one that liquidations are paid in."""
     params = liquidation_params(risk)
     row = row_of(state, account)
-    terms = state.universe.terms
     payment = payment_asset(state.universe)
     kept = [k for k, i in enumerate(row.instruments) if row.lots[k] and i != payment and i not in state.expired]
     instrument = np.array([row.instruments[k] for k in kept], dtype=np.int64)
     lots = np.array([row.lots[k] for k in kept], dtype=np.int64)
     exposure = risk.exposure_usd()[instrument]
-    taken = np.array([risk.taken_usd.get(int(i), 0.0) for i in instrument])
+    taken = np.array([risk.taken_usd.get(row.instruments[k], 0.0) for k in kept])
     size = np.abs(lots) * exposure + taken
-    impact = impact_fraction(
-        size, _volume(risk, params)[terms.underlying[instrument]], params.volatility_daily, params.impact_factor,
-        params.impact_most,
-    )  # fmt: skip
+    volume = risk.volume_usd_daily(params.volume_usd_daily_default)[instrument]
+    impact = impact_fraction(size, volume, params.volatility_daily, params.impact_factor, params.impact_most)
     return Closable(instrument, lots, exposure, impact)
-
-
-def _volume(risk: Risk, params: LiquidationParams) -> F64:
-    """(U,) USD traded a day in each asset."""
-    assert risk.market is not None
-    market = risk.market
-    found = np.zeros(len(market.universe.assets))
-    np.add.at(found, market.universe.terms.underlying, np.nan_to_num(market.volume_usd_daily))
-    return np.where(found > 0, found, params.volume_usd_daily_default)
 
 
 class Requirement:
@@ -139,47 +127,43 @@ class Requirement:
         self.cost = np.array([*row.cost, *[0] * pad], dtype=np.int64)
         self.column = np.array([instruments.index(int(i)) for i in legs.instrument], dtype=np.int64)
         self.payment = instruments.index(payment)
-        self.gain, self.is_cash = self._gains(state, risk, payment)
+        self._gains(state, risk, payment)
 
-    def _gains(self, state: State, risk: Risk, payment: int) -> tuple[F64, NDArray[np.bool_]]:
-        """What closing a lot at the mark adds to the quote leg, or to the payment balance, in its lots."""
+    def _gains(self, state: State, risk: Risk, payment: int) -> None:
+        """What closing a lot at the mark adds to the leg's own quote leg, or to the payment balance, in its lots."""
         universe = state.universe
-        gains, cash = [], []
-        lot_value = risk.atom_value(state, payment) * universe.spot_of(payment).lot_atoms
-        for i in self.legs.instrument.tolist():
+        self.quote_gain, self.cash_gain = np.zeros(len(self.column)), np.zeros(len(self.column))
+        lot_value = risk.atom_value(state, payment) * universe.lot_atoms[payment]
+        for k, i in enumerate(self.legs.instrument.tolist()):
             form = universe.terms.form[i]
-            spot = universe.spot_of(i)
             if form == SPOT:
-                gains.append(risk.atom_value(state, i) * spot.lot_atoms / lot_value)
+                self.cash_gain[k] = risk.atom_value(state, i) * universe.lot_atoms[i] / lot_value
             elif form == OPTION:
                 premium = universe.value_atoms[i][0] * state.quotes[i].ticks
                 payer = int(universe.terms.settlement[i])
-                gains.append(premium * risk.atom_value(state, payer) / lot_value)
+                self.cash_gain[k] = premium * risk.atom_value(state, payer) / lot_value
             else:
                 numerator, denominator = universe.value_atoms[i]
                 ticks = state.quotes[i].ticks
-                atoms = numerator * ticks if form == 1 else -numerator / (denominator * ticks)
-                gains.append(atoms / spot.lot_atoms)
-            cash.append(form in (SPOT, OPTION))
-        return np.array(gains), np.array(cash, dtype=np.bool_)
+                atoms = numerator * ticks if form == LINEAR else -numerator / (denominator * ticks)
+                self.quote_gain[k] = atoms / universe.lot_atoms[i]
 
     def __call__(self, lots: I64) -> tuple[F64, F64]:
-        count = len(lots)
-        table = np.repeat(self.lots[None, :], count, axis=0)
-        cost = np.repeat(self.cost[None, :], count, axis=0)
-        closed = (self.lots[self.column] - lots) * self.gain
+        table, cost = np.empty((2, len(lots), len(self.instruments)), dtype=np.int64)
+        table[:], cost[:] = self.lots, self.cost
         table[:, self.column] = lots
-        cost[:, self.column] += np.where(self.is_cash, 0, np.floor(closed)).astype(np.int64)
-        table[:, self.payment] += np.floor(np.where(self.is_cash, closed, 0).sum(axis=1)).astype(np.int64)
+        closed = self.legs.lots - lots
+        cost[:, self.column] += np.floor(closed * self.quote_gain).astype(np.int64)
+        table[:, self.payment] += np.floor((closed * self.cash_gain).sum(axis=1)).astype(np.int64)
         statement = self.risk.ready().assess(Book.of_table(self.universe, self.instruments, table, cost))
         return statement.equity, statement.maintenance_margin
 
     def alone(self) -> F64:
         """Maintenance margin of each leg by itself."""
         count = len(self.column)
-        table = np.zeros((count, len(self.instruments)), dtype=np.int64)
-        table[np.arange(count), self.column] = self.lots[self.column]
-        book = Book.of_table(self.universe, self.instruments, table, np.zeros_like(table))
+        table, cost = np.zeros((2, count, len(self.instruments)), dtype=np.int64)
+        table[np.arange(count), self.column] = self.legs.lots
+        book = Book.of_table(self.universe, self.instruments, table, cost)
         return self.risk.ready().assess(book).maintenance_margin
 
 
@@ -195,10 +179,11 @@ def liquidate(state: State, risk: Risk, command: c.Liquidate) -> tuple[e.Event, 
     legs = closable(state, risk, account)
     refuse_unless(len(legs.lots) > 0, "something to close")
     requirement = Requirement(state, risk, account, legs)
-    legs = _fillable(legs, requirement, exact)
-    if not len(legs.lots) or exact.equity < params.auction_below * exact.maintenance_margin:
+    fillable = _fillable(legs, requirement, exact)
+    if not len(fillable.lots) or exact.equity < params.auction_below * exact.maintenance_margin:
         return start_auction(state, risk, c.StartAuction(account))
-    requirement = Requirement(state, risk, account, legs)
+    if len(fillable.lots) < len(legs.lots):
+        legs, requirement = fillable, Requirement(state, risk, account, fillable)
     cost = legs.exposure_usd * (legs.impact + params.penalty_rate)
     sized = sizing.METHODS[params.sizing](legs.lots, requirement, cost, None, params.buffer)
     closed = np.sign(legs.lots) * sized.closed_lots
