@@ -192,8 +192,9 @@ def falling() -> list[e.Entry]:
             (
                 e.Insured(
                     account=TAKER,
-                    paid_micro=2,
-                    shortfall_micro=2,
+                    paid_e24=2 * 10**18,
+                    shortfall_e24=2 * 10**18,
+                    instrument=PERPETUAL,
                     postings=((INSURANCE, USDC, -2), (TAKER, USDC, 2)),
                 ),
             ),
@@ -212,7 +213,7 @@ def falling() -> list[e.Entry]:
         ),
         e.Entry(
             c.Socialise(TAKER),
-            (e.LossShared(account=TAKER, shared_micro=1, postings=((POOL, BTC, -1000), (TAKER, BTC, 1000))),),
+            (e.LossShared(account=TAKER, shared_e24=10**18, postings=((POOL, BTC, -1000), (TAKER, BTC, 1000))),),
         ),
         e.Entry(
             c.Sweep(USDC),

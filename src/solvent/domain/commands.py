@@ -151,6 +151,8 @@ class Mark(_Command, frozen=True):
 
     quotes: tuple[Quote, ...]
     sources: tuple[SourceVerdict, ...] = ()
+    ts_ns: int = 0
+    """When the prices were seen; 0: at the block's time. A mark older than the last is refused."""
 
 
 class Settle(_Command, frozen=True):

@@ -132,6 +132,13 @@ def _opened(state: State, event: e.AccountOpened) -> None:
 def _deposited(state: State, event: e.Deposited) -> None:
     if event.reference:
         state.references.add(event.reference)
+    day = state.ts_ns // DAY_NS
+    if day != state.deposited_day:
+        state.deposited_day = day
+        state.deposited = {}
+    for owner, asset, atoms in event.postings:
+        if owner >= 0:
+            state.deposited[asset] = state.deposited.get(asset, 0) + atoms
 
 
 def _supplied(state: State, event: e.Supplied) -> None:
@@ -142,7 +149,8 @@ def _supplied(state: State, event: e.Supplied) -> None:
         pool.shares[event.account] = held
     else:
         pool.shares.pop(event.account, None)
-    state.touched.add(event.account)
+    if event.account >= 0:
+        state.touched.add(event.account)
 
 
 def _order_opened(state: State, event: e.OrderOpened) -> None:
@@ -161,7 +169,7 @@ def _orders_cancelled(state: State, event: e.OrdersCancelled) -> None:
 
 
 def _marked(state: State, event: e.Marked) -> None:
-    state.marked_ns = state.ts_ns
+    state.marked_ns = event.ts_ns or state.ts_ns
     for quote in event.quotes:
         state.quotes[quote.instrument] = quote
         state.quoted_ns[quote.instrument] = state.ts_ns
@@ -202,10 +210,11 @@ def _insured(state: State, event: e.Insured) -> None:
     day = state.ts_ns // DAY_NS
     if day != state.insured_day:
         state.insured_day = day
-        state.insured = {}
-    if event.paid_micro:
-        owner = state.accounts[event.account].owner
-        state.insured[owner] = state.insured.get(owner, 0) + event.paid_micro
+        state.insured, state.insured_instruments = {}, {}
+    if event.paid_e24:
+        owner, instrument = state.accounts[event.account].owner, event.instrument
+        state.insured[owner] = state.insured.get(owner, 0) + event.paid_e24
+        state.insured_instruments[instrument] = state.insured_instruments.get(instrument, 0) + event.paid_e24
 
 
 def _frozen(state: State, event: e.Frozen) -> None:

@@ -51,6 +51,9 @@ class Image(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """account, start, slice, resets."""
     insured_day: int
     insured: list[tuple[str, int]]
+    insured_instruments: list[tuple[int, int]]
+    deposited_day: int
+    deposited: list[tuple[int, int]]
     references: list[str]
     receipts: list[tuple[str, str, str, int, int]]
     """caller, key, digest, height, position."""
@@ -83,6 +86,9 @@ def image_of(state: "State") -> Image:
         auctions=sorted((account, *auction) for account, auction in state.auctions.items()),
         insured_day=state.insured_day,
         insured=sorted(state.insured.items()),
+        insured_instruments=sorted(state.insured_instruments.items()),
+        deposited_day=state.deposited_day,
+        deposited=sorted(state.deposited.items()),
         references=sorted(state.references),
         receipts=sorted((*key, *receipt) for key, receipt in state.receipts.items()),
     )
@@ -148,5 +154,7 @@ def fill(state: "State", image: Image) -> None:
     state.delisted, state.frozen, state.expired = set(image.delisted), set(image.frozen), set(image.expired)
     state.auctions = {account: Auction(*row) for account, *row in image.auctions}
     state.insured_day, state.insured = image.insured_day, dict(image.insured)
+    state.insured_instruments = dict(image.insured_instruments)
+    state.deposited_day, state.deposited = image.deposited_day, dict(image.deposited)
     state.references = set(image.references)
     state.receipts = {(row[0], row[1]): Receipt(*row[2:]) for row in image.receipts}

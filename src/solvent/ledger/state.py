@@ -46,7 +46,7 @@ class State:
     quoted_ns: dict[int, int] = field(default_factory=dict)
     """instrument -> time at which its quote last changed."""
     marked_ns: int = 0
-    """Time of the last mark, whether or not it changed a quote."""
+    """When the prices of the last mark were seen, whether or not it changed a quote."""
     funded: dict[int, int] = field(default_factory=dict)
     """instrument -> last funding interval."""
     accrued: dict[int, int] = field(default_factory=dict)
@@ -58,7 +58,13 @@ class State:
     insured_day: int = -1
     """Day number of the newest insurance payment."""
     insured: dict[str, int] = field(default_factory=dict)
-    """Name of who stands behind an account -> what the fund paid for them on that day, in 1e-6 USD."""
+    """Name of who stands behind an account -> what the fund paid for them on that day, in 1e-24 USD."""
+    insured_instruments: dict[int, int] = field(default_factory=dict)
+    """instrument -> what the fund paid for its losses on that day, in 1e-24 USD; -1 for debts."""
+    deposited_day: int = -1
+    """Day number of the newest deposit."""
+    deposited: dict[int, int] = field(default_factory=dict)
+    """asset -> atoms that accounts deposited on that day."""
     references: set[str] = field(default_factory=set)
     """Custody references of all deposits: unique for ever."""
     receipts: dict[tuple[str, str], Receipt] = field(default_factory=dict)

@@ -70,8 +70,8 @@ def insure(state: State, risk: Risk, command: c.Insure) -> tuple[e.Event, ...]:
     after = risk.exact_after(state, account, moves.row(account))
     insured = e.Insured(
         account=account,
-        paid_micro=paid_atoms * unit // MICRO_E24,
-        shortfall_micro=needed * unit // MICRO_E24,
+        paid_e24=paid_atoms * unit,
+        shortfall_e24=needed * unit,
         postings=tuple(moves.postings),
         legs=tuple(moves.legs),
         verdicts=(verdict(account, exact), verdict(account, after)),
@@ -111,7 +111,7 @@ def _payout(state: State, risk: Risk, account: int, atoms: int) -> tuple[dict[in
     fund = {asset: held for asset, held in state.balances.get(INSURANCE, {}).items() if held > 0}
     values = {asset: risk.atom_value(state, asset) for asset in {*fund, payment}}
     day = state.ts_ns // DAY_NS
-    used = {owner: micro * MICRO_E24 for owner, micro in state.insured.items()} if day == state.insured_day else {}
+    used = dict(state.insured) if day == state.insured_day else {}
     claim = Claim(state.accounts[account].owner, -1, payment, atoms, day)
     spent = Spent(day, sum(used.values()), used)
     payout = pay(fund, values, liquidation_params(risk).insurance, spent, claim, usd=E24)
@@ -144,7 +144,7 @@ def deleverage(state: State, risk: Risk, command: c.Deleverage) -> tuple[e.Event
         e.Deleveraged(
             account=account, instrument=i, lots=int(chosen.closed_lots.sum()), price_ticks=price,
             overshoot_lots=chosen.overshoot_lots, counterparties=chosen.touched,
-            loss_micro=risk.usd_micro_down(state, payer, loss),
+            loss_e24=loss * risk.atom_value(state, payer),
             postings=tuple(moves.postings), legs=tuple(moves.legs),
             verdicts=(
                 verdict(account, exact),
@@ -279,8 +279,7 @@ def socialise(state: State, risk: Risk, command: c.Socialise) -> tuple[e.Event, 
     after = risk.exact_after(state, account, moves.row(account))
     return (
         e.LossShared(
-            account=account, shared_micro=shared // MICRO_E24, bad_debt_micro=div_up(max(0, bad), MICRO_E24),
-            surplus_micro=surplus * unit // MICRO_E24,
+            account=account, shared_e24=shared, bad_debt_e24=max(0, bad), surplus_e24=surplus * unit,
             postings=tuple(moves.postings), legs=tuple(moves.legs),
             verdicts=(verdict(account, exact), verdict(account, after)),
         ),
