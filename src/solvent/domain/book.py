@@ -93,6 +93,16 @@ class Book:
         self.start[account], self.capacity[account] = self._tail, capacity
         self._tail += capacity
 
+    def copy(self) -> "Book":
+        """A book of its own with the same accounts, rows and orders."""
+        twin = Book(self.universe)
+        twin.names, twin.owners = list(self.names), list(self.owners)
+        twin.orders = {account: list(orders) for account, orders in self.orders.items()}
+        for name in ("start", "length", "capacity", "instrument", "lots", "cost"):
+            setattr(twin, name, getattr(self, name).copy())
+        twin._tail = self._tail
+        return twin
+
     def row(self, account: int) -> tuple[I64, I64, I64]:
         """Instruments, lots and quote legs of an account (copies)."""
         span = slice(int(self.start[account]), int(self.start[account] + self.length[account]))

@@ -1,0 +1,197 @@
+"""What one policy says of every account of a book: its state, or why the rule refuses it; none is left out."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from solvent.domain.book import Book
+from solvent.domain.market import Market
+from solvent.domain.policy import Policy
+from solvent.domain.universe import Universe
+from solvent.errors import Problem, SolventError
+from solvent.margin.rule import Prepared, rule
+from solvent.margin.rules.rows import net
+from solvent.margin.statement import ExactStatement, Explanation, Statement
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+BOOL = NDArray[np.bool_]
+
+HEALTHY, BELOW_INITIAL, LIQUIDATABLE, INSOLVENT, REFUSED = range(5)
+ACCOUNT_STATES = ("healthy", "below initial", "liquidatable", "insolvent", "refused")
+"""What an account is in, the worst that holds: equity < 0 is insolvent whatever the margins."""
+_MICRO = 1e6
+_MONEY = ("equity", "initial_margin", "maintenance_margin", "collateral_value", "liabilities", "leverage")
+
+
+class Refusal(NamedTuple):
+    """Why a rule says nothing about an account."""
+
+    instruments: tuple[str, ...]
+    """What it holds that the rule cannot margin; empty where the reason is another."""
+    reason: str
+
+
+class Verdicts(msgspec.Struct, frozen=True, eq=False):
+    """A policy's answer about a book of A accounts at one market."""
+
+    policy: Policy
+    label: str
+    statement: Statement
+    """All A accounts; NaN for those refused. Exact where the float form may not decide."""
+    state: I64
+    """(A,) index into `ACCOUNT_STATES`."""
+    refusals: Mapping[int, Refusal]
+    """By account."""
+    prepared: Prepared | None
+    """The rule at the market; None where it refuses the market."""
+
+    @property
+    def liquidatable(self) -> BOOL:
+        """(A,) the rule's own inequality; False for those refused."""
+        return self.statement.liquidatable
+
+    def explain(self, book: Book, account: int) -> Explanation | None:
+        """Every term of an account; None where it is refused."""
+        if self.prepared is None or account in self.refusals:
+            return None
+        return self.prepared.explain(book, account)
+
+
+def verdicts(book: Book, market: Market, policy: Policy, label: str = "") -> Verdicts:
+    """Margin every account that the policy's rule can margin, and say of the others why not.
+
+    label: how to call the policy; its name by default. Raises SolventError for a policy that is unsafe or
+    names no rule.
+    """
+    size = len(book)
+    try:
+        prepared = rule(policy.rule).prepare(market.universe, market, policy)
+    except SolventError as error:
+        if any(each.file.startswith("policy") for each in error.problems):
+            raise
+        refusals = dict.fromkeys(range(size), Refusal((), str(error)))
+        nothing = _whole(None, np.zeros(0, np.int64), book)
+        return Verdicts(policy, label or policy.name, nothing, np.full(size, REFUSED), refusals, None)
+    accounts, found, refusals = _assess(prepared, book)
+    statement = _whole(found, accounts, book)
+    state = _states(prepared, book, statement, accounts)
+    return Verdicts(policy, label or policy.name, statement, state, refusals, prepared)
+
+
+def labels(policies: Sequence[Policy]) -> list[str]:
+    """A name for each policy that tells it from the others: its own, with version or digest where that is shared."""
+    found = []
+    for position, each in enumerate(policies, 1):
+        same = [other for other in policies if other.name == each.name]
+        if len(same) == 1:
+            found.append(each.name)
+        elif len({other.version for other in same}) == len(same):
+            found.append(f"{each.name} v{each.version}")
+        elif len({other.label for other in same}) == len(same):
+            found.append(each.label)
+        else:
+            found.append(f"{each.label} ({position})")
+    return found
+
+
+def _assess(prepared: Prepared, book: Book) -> tuple[I64, Statement | None, dict[int, Refusal]]:
+    """Assess what can be: whoever holds what the rule names in its refusal is set aside, then again."""
+    rest = np.arange(len(book), dtype=np.int64)
+    refusals: dict[int, Refusal] = {}
+    while len(rest):
+        try:
+            return rest, prepared.assess(book, rest), refusals
+        except SolventError as error:
+            named = _holders(book, rest, error.problems) or _alone(prepared, book, rest)
+            if not named:
+                raise
+            refusals |= named
+            rest = rest[~np.isin(rest, list(named))]
+    return rest, None, refusals
+
+
+def _holders(book: Book, accounts: I64, problems: Sequence[Problem]) -> dict[int, Refusal]:
+    """Accounts that hold an instrument which a problem is about, with all their reasons."""
+    found: dict[int, Refusal] = {}
+    rows = net(book, accounts)
+    for each in problems:
+        named = _instrument(each, book.universe)
+        if named is None:
+            continue
+        i, is_debt = named
+        here = (rows.instrument == i) & ((rows.lots < 0) | (not is_debt))
+        line = f"{each.value}: {each.accepted}"
+        for account in accounts[rows.owner[here]].tolist():
+            ids, reason = found.get(account, Refusal((), ""))
+            found[account] = Refusal((*ids, book.universe[i].id), f"{reason}\n{line}" if reason else line)
+    return found
+
+
+def _instrument(problem: Problem, universe: Universe) -> tuple[int, bool] | None:
+    """The instrument that a rule's problem is about, and whether only its debtors are meant.
+
+    A rule states it as value or field: `ID` or `ID (kind)`, the kind `debt` for balances below zero.
+    """
+    for text in (problem.value, problem.field):
+        id, _, kind = text.partition(" (")
+        if id in universe:
+            return universe.index(id), kind == "debt)"
+    return None
+
+
+def _alone(prepared: Prepared, book: Book, accounts: I64) -> dict[int, Refusal]:
+    """Accounts that the rule refuses for what they hold together, found by halving."""
+    try:
+        prepared.assess(book, accounts)
+        return {}
+    except SolventError as error:
+        if len(accounts) == 1:
+            return {int(accounts[0]): Refusal((), str(error))}
+    half = len(accounts) // 2
+    return {**_alone(prepared, book, accounts[:half]), **_alone(prepared, book, accounts[half:])}
+
+
+def _whole(found: Statement | None, accounts: I64, book: Book) -> Statement:
+    """A statement of every account of the book, with NaN where `found` has none."""
+    size = len(book)
+
+    def spread(name: str, empty: object) -> NDArray[Any]:
+        column = np.full(size, empty)
+        if found is not None:
+            column[accounts] = getattr(found, name)
+        return column
+
+    columns: dict[str, Any] = {name: spread(name, np.nan) for name in _MONEY}
+    columns |= {"worst_scenario": spread("worst_scenario", -1), "certain": spread("certain", True)}
+    if found is not None:
+        columns |= {"strict": found.strict, "ratio_name": found.ratio_name, "scenarios": found.scenarios}
+        columns["venue_ratio"] = None if found.venue_ratio is None else spread("venue_ratio", np.nan)
+    return Statement(account=np.arange(size, dtype=np.int64), names=tuple(book.names), **columns)
+
+
+def _states(prepared: Prepared, book: Book, statement: Statement, accounts: I64) -> I64:
+    """State of each account; uncertain ones are decided by the exact form, whose figures then stand."""
+    state = np.full(len(book), REFUSED)
+    state[accounts] = HEALTHY
+    state[statement.equity < statement.initial_margin] = BELOW_INITIAL
+    state[statement.liquidatable] = LIQUIDATABLE
+    state[statement.equity < 0] = INSOLVENT
+    for account in np.flatnonzero(~statement.certain).tolist():
+        exact = prepared.exact(book, account)
+        state[account] = _exact_state(exact)
+        statement.equity[account] = exact.equity / _MICRO
+        statement.initial_margin[account] = exact.initial_margin / _MICRO
+        statement.maintenance_margin[account] = exact.maintenance_margin / _MICRO
+    return state
+
+
+def _exact_state(exact: ExactStatement) -> int:
+    if exact.equity < 0:
+        return INSOLVENT
+    if exact.liquidatable:
+        return LIQUIDATABLE
+    return BELOW_INITIAL if exact.below_initial else HEALTHY
