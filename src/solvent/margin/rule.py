@@ -61,6 +61,8 @@ BUILT_IN = {
     "hyperliquid-pm": "solvent.margin.rules.hyperliquid:HyperliquidPortfolioRule",
     "binance": "solvent.margin.rules.binance:BinanceRule",
     "bybit": "solvent.margin.rules.bybit:BybitRule",
+    "synthetix-v3": "solvent.margin.rules.synthetix_v3:SynthetixRule",
+    "vega": "solvent.margin.rules.vega:VegaRule",
 }
 """Rules by name; loaded when used."""
 
