@@ -41,25 +41,9 @@ class Recorder:
         self.ticks.append(row)
         for entry in report.entries:
             for event in entry.events:
-                found = self._row(event)
+                found = tape_row(event)
                 if found:
                     self.happened.append({"ts_ns": report.ts_ns, **found})
-
-    def _row(self, event: e.Event) -> dict[str, Any] | None:
-        """One row of the tape: kind, account, instrument, USD."""
-        match event:
-            case e.Liquidated():
-                legs = [leg[1] for leg in event.legs] or [asset for _, asset, _ in event.postings]
-                return _tape("liquidation", event.account, legs[0], event.notional_micro, event.penalty_micro)
-            case e.AuctionTaken():
-                return _tape("auction", event.account, -1, event.notional_micro, event.price_micro)
-            case e.Insured():
-                return _tape("insurance", event.account, -1, event.shortfall_micro, event.paid_micro)
-            case e.Deleveraged():
-                return _tape("deleveraging", event.account, event.instrument, event.loss_micro, event.loss_micro)
-            case e.LossShared():
-                return _tape("shared loss", event.account, -1, event.shared_micro, event.bad_debt_micro)
-        return None
 
     def frames(self) -> tuple["pl.DataFrame", "pl.DataFrame"]:
         """(ticks, tape) as polars frames; the tape names accounts and instruments."""
@@ -82,6 +66,23 @@ class Recorder:
             "usd": pl.Float64, "paid_usd": pl.Float64,
         }  # fmt: skip
         return ticks, pl.DataFrame(rows, schema=schema).with_columns(pl.from_epoch("ts_ns", "ns").alias("ts"))
+
+
+def tape_row(event: e.Event) -> dict[str, Any] | None:
+    """One row of the tape: kind, account, instrument (-1: several), usd, paid_usd; None for what is not on it."""
+    match event:
+        case e.Liquidated():
+            legs = [leg[1] for leg in event.legs] or [asset for _, asset, _ in event.postings]
+            return _tape("liquidation", event.account, legs[0], event.notional_micro, event.penalty_micro)
+        case e.AuctionTaken():
+            return _tape("auction", event.account, -1, event.notional_micro, event.price_micro)
+        case e.Insured():
+            return _tape("insurance", event.account, -1, event.shortfall_micro, event.paid_micro)
+        case e.Deleveraged():
+            return _tape("deleveraging", event.account, event.instrument, event.loss_micro, event.loss_micro)
+        case e.LossShared():
+            return _tape("shared loss", event.account, -1, event.shared_micro, event.bad_debt_micro)
+    return None
 
 
 def _tape(kind: str, account: int, instrument: int, micro: int, paid_micro: int) -> dict[str, Any]:
