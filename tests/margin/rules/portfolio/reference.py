@@ -184,6 +184,8 @@ class Reference:
             if isinstance(each, Option):
                 options.append((i, q))
                 equity += q * self.option_mark(i)
+                balance[payer] += cost * coins
+                gross += abs(cost * coins * self.price(payer))
                 delta = q * self.option_usd(i, of="delta")
                 close[each.underlying] = close.get(each.underlying, 0.0) + abs(delta)
                 slow += self._slow(delta, self._gap_of_index(each.underlying))

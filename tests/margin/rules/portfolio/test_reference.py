@@ -77,6 +77,8 @@ def test_columns_beside_the_margins(world: World, rows: Rows) -> None:
         elif form != 3:
             q = lots * float(UNIVERSE[i].lot)  # type: ignore[union-attr]
             value[payer] += world.reference.unsettled(i, q, cost * coins) * price
+        else:
+            value[payer] += cost * coins * price
     reference = world.reference
     scale = 1e-8 * sum(map(abs, value.values())) + 1e-8 * reference.account(rows).gross + 1e-3
     debt = -sum(x for x in value.values() if x < 0)

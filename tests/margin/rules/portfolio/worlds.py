@@ -148,10 +148,13 @@ def positions(draw: st.DrawFn, largest_usd: float = 1e7) -> Rows:
 
 
 def quote_leg(i: int, lots: int, entry: float) -> int:
-    """Quote leg in settlement lots of a position entered at `entry` marks; 0 for spot and options."""
+    """Quote leg in settlement lots of a position entered at `entry` marks; 0 for spot; what is unpaid of an option."""
     each = UNIVERSE[i]
-    if isinstance(each, (Spot, Option)):
+    if isinstance(each, Spot):
         return 0
+    if isinstance(each, Option):
+        payer = UNIVERSE.spot_of(i)
+        return round((entry - 1) * abs(lots) * lot_usd(i) / PRICES[payer.id] / float(payer.lot_coins))
     price, unit, coins = PRICES[each.id] * entry, float(each.lot * each.multiplier), UNIVERSE.spot_of(i).lot_coins
     coins_of = lots * unit / price if each.inverse else -lots * unit * price
     return round(coins_of / float(coins))

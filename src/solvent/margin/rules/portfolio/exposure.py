@@ -64,7 +64,10 @@ def exposure(shared: Shared, row: Row) -> Exposure:
         held.slow += q * money.slow_long[i] if q > 0 else -q * money.slow_short[i]
         add(held.bucket, place.bucket, delta)
         if place.form == OPTION:
-            held.balance.setdefault(place.payer, 0)
+            unpaid = c * place.lot_atoms
+            add(held.balance, place.payer, unpaid)
+            if unpaid:
+                held.equity.append(("unsettled profit", fixed.ids[i], unpaid * money.atom[place.payer]))
             _add_option(shared, held, i, q, delta)
         else:
             profit = profit_atoms(place, shared.ticks[i], q, c * place.lot_atoms)

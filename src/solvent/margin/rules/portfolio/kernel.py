@@ -26,7 +26,12 @@ ERROR_FLOOR = 4e-6
 """USD: the exact form rounds to 1e-6 against the account."""
 
 
-INSTRUMENT = np.dtype(
+def _record(fields: list[tuple[str, Any]]) -> np.dtype[Any]:
+    """A dtype whose fields are attributes, also where the kernel is interpreted."""
+    return np.dtype((np.record, np.dtype(fields, align=True)))
+
+
+INSTRUMENT = _record(
     [
         ("form", np.int64),
         ("underlying", np.int64),
@@ -44,13 +49,12 @@ INSTRUMENT = np.dtype(
         ("borrow_maintenance", np.float64),
         ("depeg", np.float64),  # δ of a stablecoin
         ("scan_cap", np.float64),  # USD of a balance whose price risk is in the scan; NaN where none is
-        ("size", np.float64),  # largest USD that one lot adds to any sum: scale of rounding errors
+        ("scale", np.float64),  # largest USD that one lot adds to any sum: scale of rounding errors
         ("slack", np.float64),  # USD by which the exact form may round one position
-    ],
-    align=True,
+    ]
 )
 """One row an instrument; money in USD, rates as fractions."""
-ASSET = np.dtype(
+ASSET = _record(
     [
         ("group", np.int64),
         ("offset", np.float64),  # φ of the group; 0 where it has one asset
@@ -62,9 +66,9 @@ ASSET = np.dtype(
         ("tier", np.int64),  # row in `tiers` of the shares of its daily volume
     ]
 )
-BUCKET = np.dtype([("asset", np.int64), ("roll_rate", np.float64)])
+BUCKET = _record([("asset", np.int64), ("roll_rate", np.float64)])
 """An (asset, expiry) pair."""
-TIER = np.dtype([("edge", np.float64), ("initial", np.float64), ("maintenance", np.float64)])
+TIER = _record([("edge", np.float64), ("initial", np.float64), ("maintenance", np.float64)])
 """Upper edge in USD, and marginal rates up to it."""
 
 
@@ -90,21 +94,20 @@ class Tables(NamedTuple):
     """Most that equity less a margin moves by for a USD that any of an account's sums moves by."""
 
 
-SPOT_HELD = np.dtype([("balance", np.float64), ("seen", np.bool_)], align=True)
+SPOT_HELD = _record([("balance", np.float64), ("seen", np.bool_)])
 """Netted settlement balance in lots."""
-BUCKET_HELD = np.dtype([("delta", np.float64), ("linear", np.float64), ("seen", np.bool_)], align=True)
+BUCKET_HELD = _record([("delta", np.float64), ("linear", np.float64), ("seen", np.bool_)])
 """USD delta of an expiry, and of its perpetuals and futures alone."""
-ASSET_HELD = np.dtype(
+ASSET_HELD = _record(
     [
         ("delta", np.float64),  # linear USD exposure
         ("close", np.float64),  # USD to be closed out
         ("spot", np.float64),  # gross USD of balances
         ("optional", np.bool_),  # whether it has options
         ("seen", np.bool_),
-    ],
-    align=True,
+    ]
 )
-GROUP_HELD = np.dtype([("separate", np.float64), ("offset", np.float64), ("seen", np.bool_)], align=True)
+GROUP_HELD = _record([("separate", np.float64), ("offset", np.float64), ("seen", np.bool_)])
 """Sum of the assets' own worst losses; φ."""
 
 
@@ -194,7 +197,7 @@ def _fold(
         i = instrument[slot]
         r = table[i]
         q = float(lots[slot])
-        gross += abs(q) * r.size
+        gross += abs(q) * r.scale
         payer = spot[r.settlement]
         if not payer.seen:
             payer.seen = _list(listed, SPOTS, r.settlement)
@@ -218,12 +221,12 @@ def _fold(
             for s in range(value.shape[1]):
                 value[r.underlying, s] += q * change[side, r.option, s]
         else:
-            c = float(cost[slot])
-            payer.balance += q * r.gain + c
             expiry.linear += exposure
             held.delta += exposure
-            gross += abs(c) * table[r.settlement].value
             slack += r.slack
+        c = float(cost[slot])  # of an option: what was not paid yet
+        payer.balance += q * r.gain + c
+        gross += abs(c) * table[r.settlement].value
     return Folded(options, short_base, slow, gross, slack)
 
 

@@ -140,7 +140,8 @@ def check_params(params: PortfolioParams, where: str = "policy margin") -> list[
         if not 0 < value <= 0.9:
             found.append(problem(where, None, f"scan_range.{asset}", value, "a fraction above 0, at most 0.9"))
     found += _check_joint_moves(p, where) + _check_groups(p, where)
-    found += check_tiers(p.participation_edges, p.participation_rates, most=100.0, file=where, field="participation")
+    tiers = check_tiers(p.participation_edges, p.participation_rates, most=100.0, file=where, field="participation")
+    found += [msgspec.structs.replace(each, field=each.field.replace(".", "_")) for each in tiers]
     for id, terms in p.collateral.items():
         found += _check_collateral(id, terms, where)
     return found

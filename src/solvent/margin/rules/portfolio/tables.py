@@ -132,7 +132,7 @@ def check_market(fixed: Fixed, market: Market) -> list[Problem]:
          np.isnan(market.volume_usd_daily) | _within(market.volume_usd_daily, 0, 1e18), "USD, 0 or more, or NaN"),
         ("vol", vol, _within(vol, 0, 100) | ~option | ~live, "a volatility, or a surface of its underlying"),
         ("index price", index, (index > 0) | ~option, "a price of its underlying"),
-        ("forward", market.forward_usd, (market.forward_usd > 0) | ~option, "USD above 0"),
+        ("forward", market.forward_usd, _within(market.forward_usd, 1e-300, 1e300) | ~option, "USD above 0"),
         ("rate", market.rate_annual, _within(market.rate_annual, -10, 10) | ~option, "an annual rate as a fraction"),
     ]  # fmt: skip
     found = [
@@ -347,12 +347,12 @@ def _instrument_table(
         if schedule.scan_cap != 0:
             found[i]["scan_cap"] = math.inf if schedule.scan_cap is None else schedule.scan_cap / VALUE
     payer = found["value"][terms.settlement]
-    size_usd = np.maximum(np.abs(found["delta"]), np.maximum(found["value"], found["notional"]))
-    size_usd = np.maximum(size_usd, np.abs(found["gain"]) * payer)
+    scale = np.maximum(np.abs(found["delta"]), np.maximum(found["value"], found["notional"]))
+    scale = np.maximum(scale, np.abs(found["gain"]) * payer)
     if len(fixed.options):
         change = np.maximum(np.abs(long_value), np.abs(short_value)).max(axis=1) / MODEL
-        size_usd[fixed.options] = np.maximum(size_usd[fixed.options], change)
-    found["size"] = np.maximum(size_usd, np.maximum(found["slow_long"], found["slow_short"]))
+        scale[fixed.options] = np.maximum(scale[fixed.options], change)
+    found["scale"] = np.maximum(scale, np.maximum(found["slow_long"], found["slow_short"]))
     atom = payer / [place.lot_atoms for place in fixed.places] if size else 0.0
     found["slack"] = np.where(terms.form == INVERSE, atom, 0.0)
     return found
