@@ -96,13 +96,15 @@ class Risk:
     def _reread(self, account: int) -> None:
         """Take over an account's row and orders; its exact statement stands where neither changed."""
         row, orders = row_of(self._state, account), orders_of(self._state, account)
-        if orders != self._book.orders.get(account, []) or row != tuple(x.tolist() for x in self._book.row(account)):
-            self._book.set_row(account, *row)
-            self._exact.pop(account, None)
-            if orders:
-                self._book.orders[account] = orders
-            else:
-                self._book.orders.pop(account, None)
+        if account in self._exact and orders == self._book.orders.get(account, []):
+            if row == tuple(column.tolist() for column in self._book.row(account)):
+                return
+        self._book.set_row(account, *row)
+        self._exact.pop(account, None)
+        if orders:
+            self._book.orders[account] = orders
+        else:
+            self._book.orders.pop(account, None)
 
     def _reload(self, state: State) -> None:
         self._universe, self._policy = state.universe, state.policy
