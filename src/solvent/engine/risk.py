@@ -96,15 +96,18 @@ class Risk:
     def _reread(self, account: int) -> None:
         """Take over an account's row and orders; its exact statement stands where neither changed."""
         row, orders = row_of(self._state, account), orders_of(self._state, account)
-        if account in self._exact and orders == self._book.orders.get(account, []):
-            if row == tuple(column.tolist() for column in self._book.row(account)):
-                return
+        if account in self._exact and self._row_of_book(account) == (row, orders):
+            return
         self._book.set_row(account, *row)
         self._exact.pop(account, None)
         if orders:
             self._book.orders[account] = orders
         else:
             self._book.orders.pop(account, None)
+
+    def _row_of_book(self, account: int) -> tuple[Row, list[Order]]:
+        row = Row(*(column.tolist() for column in self._book.row(account)))
+        return row, self._book.orders.get(account, [])
 
     def _reload(self, state: State) -> None:
         self._universe, self._policy = state.universe, state.policy
