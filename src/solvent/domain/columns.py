@@ -214,11 +214,22 @@ def times_ns(column: "pl.Series") -> tuple[I64, Mask]:
     if column.dtype == pl.Date or isinstance(column.dtype, pl.Datetime):
         time = column.cast(pl.Datetime("us")).dt.replace_time_zone(None) if column.dtype == pl.Date else column
         return _bounded(time.dt.epoch("us"))
+    if column.dtype.is_numeric():
+        return _epoch(column)
     text = texts(column)
-    if column.dtype.is_numeric() or text.str.contains(_NUMBER).fill_null(True).all():
-        return _epoch(column if column.dtype.is_numeric() else text)
-    plain = text.str.replace("T", " ", literal=True).str.replace(r"\s*(?:Z|UTC|\+00:?00)$", "")
-    read = pl.Series(column.name, [None] * len(column), dtype=pl.Datetime("us"))
+    number = text.str.contains(_NUMBER).fill_null(False)
+    epoch, no_epoch = _epoch(text.set(~number, None))
+    time, no_time = _iso(text)
+    numeric = number.to_numpy().astype(np.bool_)
+    return np.where(numeric, epoch, time), np.where(numeric, no_epoch, no_time)
+
+
+def _iso(text: "pl.Series") -> tuple[I64, Mask]:
+    """ISO 8601 text; without a zone it is UTC."""
+    import polars as pl
+
+    plain = text.str.replace(r"\s*(?:Z|UTC|\+00:?00)$", "").str.replace(r"^([0-9-]{8,10})T", "${1} ")
+    read = pl.Series([None] * len(text), dtype=pl.Datetime("us"))
     for form in _TIME_FORMATS:
         zoned = form.endswith("%z")
         kind: Any = pl.Datetime("us", "UTC") if zoned else pl.Datetime("us")

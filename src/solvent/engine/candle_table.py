@@ -13,30 +13,38 @@ import numpy as np
 import polars as pl
 
 from solvent.domain.columns import Faults, floats, texts, times_ns
-from solvent.domain.instruments import USD
+from solvent.domain.instruments import STABLECOINS, USD
 
 TIME_COLUMNS = ("ts", "timestamp", "time", "datetime", "date", "open_time")
 ASSET_COLUMNS = ("asset", "symbol", "pair")
 VENUE_COLUMNS = ("venue", "exchange", "market", "source")
 PRICES = ("open", "high", "low", "close")
-QUOTES = ("USDT", "USDC", "BUSD", "TUSD", "FDUSD", "DAI", "USD")
 TURNOVER_MOST_USD_DAILY = 1e12
 """A plain `volume` counts coins, unless that made more turnover in a day than any market has: then USD."""
 FUNDING_HOURS = 8
 """Interval of a funding rate whose column does not name one."""
 
-_PAIR = re.compile(rf"([A-Z0-9]{{1,20}}?)[/_-]?({'|'.join(QUOTES)})(?:[:_-].*)?")
+_PAIR = re.compile(r"([A-Z0-9]{1,20})[/_-]([A-Z0-9]{2,10})(?:[:_-].*)?")
+_JOINED = re.compile(r"([A-Z0-9]{3,20}?)(BUSD|FDUSD|TUSD|DAI)|([A-Z0-9]{2,20}?)(USDT|USDC|USD)")
+"""Pairs without a separator: `OPUSDT` is OP, `XBTUSD` is not XB in TUSD."""
+_KIND = re.compile(r"[_-](?:PERP|PERPETUAL|SWAP)$")
 _OWN_VOLUME = re.compile(r"volume_([a-z0-9]{1,10})")
 _WIDE = re.compile(r"([a-z0-9]{2,10})_usd")
 
 
-def asset_of(symbol: str) -> tuple[str, str]:
-    """Asset and quote of a symbol: `BTCUSDT`, `BTC/USDT`, `BTC-USD`, `BTC/USDT:USDT`; `BTC` alone is in USD."""
-    text = symbol.strip().upper()
-    match = _PAIR.fullmatch(text)
-    if match is None or text in QUOTES:
-        return {"XBT": "BTC"}.get(text, text), USD
-    return {"XBT": "BTC"}.get(match[1], match[1]), match[2]
+def asset_of(symbol: str, *, named_asset: bool = False) -> tuple[str, str]:
+    """Asset and quote of a symbol: `BTCUSDT`, `BTC/USDT`, `BTC-USD`, `BTC/USDT:USDT`; `BTC` alone is in USD.
+
+    named_asset: the symbol stands in a column of assets, where `CRVUSD` is a coin and no pair in USD.
+    """
+    text = _KIND.sub("", symbol.strip().upper())
+    asset, quote = text, USD
+    if pair := _PAIR.fullmatch(text):
+        asset, quote = pair[1], pair[2]
+    elif text not in STABLECOINS and (joined := _JOINED.fullmatch(text)):
+        found = joined[1] or joined[3], joined[2] or joined[4]
+        asset, quote = (text, USD) if named_asset and found[1] == USD else found
+    return ("BTC" if asset == "XBT" else asset), quote
 
 
 def is_candle_column(name: str) -> bool:
@@ -131,7 +139,7 @@ def _named(frame: pl.DataFrame, assets: Sequence[str] | None, file: str, faults:
         symbols = texts(frame[column])
         _rows(faults, frame, symbols.is_null().to_numpy(), column, "an asset or a pair such as BTC/USDT")
     distinct = symbols.unique().drop_nulls()
-    pairs = [asset_of(each) for each in distinct]
+    pairs = [asset_of(each, named_asset=column == "asset") for each in distinct]
     coded = {
         name: _replaced(symbols, distinct, [pair[i] for pair in pairs]) for i, name in enumerate(("asset", "quote"))
     }

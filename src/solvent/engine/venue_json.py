@@ -13,6 +13,7 @@ entry here is the price at which the profit still unpaid (`floating_profit_loss`
 """
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -53,6 +54,9 @@ def is_venue(parsed: Any) -> bool:
 def venue_book(parsed: Any, universe: Universe, file: str) -> VenueBook:
     """Rows and reported margins of every account of a JSON value. Raises SolventError with all problems."""
     faults = Faults(file)
+    if isinstance(parsed, Mapping) and "error" in parsed and "result" not in parsed:
+        faults.add(None, "error", parsed["error"], "an answer without an error")
+        faults.stop()
     book = VenueBook([], [])
     seen: set[str] = set()
     for number, (name, document) in enumerate(_accounts(parsed), 1):
@@ -79,12 +83,16 @@ def _accounts(parsed: Any) -> list[tuple[str, Mapping[str, Any]]]:
             else named
         )
     if isinstance(parsed, Mapping):
-        own = any(key in parsed for key in _PARTS) and "currency" not in parsed
-        parsed = [parsed if own else {"balance": parsed}]
-    if not (isinstance(parsed, list) and any(_object(each).keys() & set(_PARTS) for each in parsed)):
+        parsed = [parsed if _is_document(parsed) else {"balance": parsed}]
+    if not (isinstance(parsed, list) and any(map(_is_document, parsed))):
         balances = isinstance(parsed, list) and parsed and "currency" in _object(parsed[0])
         parsed = [{"summaries" if balances else "positions": parsed}]
     return [(str(_object(each).get("account") or ACCOUNT_DEFAULT), _object(each)) for each in parsed]
+
+
+def _is_document(value: Any) -> bool:
+    """Whether a value holds answers of one account; a Deribit summary has a `balance` too, but a currency."""
+    return bool(_object(value).keys() & set(_PARTS)) and "currency" not in value
 
 
 def _unwrapped(value: Any) -> Any:
@@ -110,7 +118,8 @@ class _Account:
         self.margins: dict[str, list[Fraction | None]] = {}
 
     def _fault(self, field: str, value: object, accepted: str) -> None:
-        self.faults.add(self.number, f"{self.name}.{field}", "missing" if value is None else value, accepted)
+        found = "missing" if value is None else format(value, "f") if isinstance(value, Decimal) else value
+        self.faults.add(self.number or None, f"{self.name}.{field}", found, accepted)
 
     def _number(self, source: Mapping[str, Any], field: str, needed: bool = False) -> Fraction | None:
         """A number of an answer; None where it is absent, empty or (reported) no number."""
