@@ -56,7 +56,10 @@ def tail_mean(values: F64, count: int) -> float:
                 kept[slot] = kept[slot - 1]
                 slot -= 1
             kept[slot] = x
-    return float(kept.sum() / count)
+    total = 0.0
+    for k in range(count):  # not kept.sum(): its order differs between numpy and compiled code
+        total += kept[k]
+    return total / count
 
 
 @njit(cache=True)

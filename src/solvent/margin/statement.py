@@ -93,7 +93,9 @@ class Statement(msgspec.Struct, frozen=True, eq=False):
         if self.names:
             data["account"] = list(self.names)
         data["venue_ratio"] = self.health if self.venue_ratio is None else self.venue_ratio
-        data["worst_scenario"] = np.array([*self.scenarios, ""], dtype=object)[self.worst_scenario]
+        none = len(self.scenarios)
+        named = pl.Series([*self.scenarios, ""], dtype=pl.String)
+        data["worst_scenario"] = named.gather(np.where(self.worst_scenario < 0, none, self.worst_scenario))
         return pl.DataFrame(data)
 
 
