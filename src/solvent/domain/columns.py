@@ -212,8 +212,8 @@ def times_ns(column: "pl.Series") -> tuple[I64, Mask]:
     import polars as pl
 
     if column.dtype == pl.Date or isinstance(column.dtype, pl.Datetime):
-        time = column.cast(pl.Datetime("us")).dt.replace_time_zone(None) if column.dtype == pl.Date else column
-        return _bounded(time.dt.epoch("us"))
+        moments = column.cast(pl.Datetime("us")) if column.dtype == pl.Date else column
+        return _bounded(moments.dt.epoch("us"))
     if column.dtype.is_numeric():
         return _epoch(column)
     text = texts(column)
