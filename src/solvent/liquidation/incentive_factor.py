@@ -4,6 +4,7 @@ import msgspec
 
 from solvent.domain.quantities import mul_div_down, mul_div_up
 from solvent.liquidation.reverted import require
+from solvent.margin.rules import morpho_blue
 from solvent.margin.rules.morpho_blue import PRICE_SCALE, assets_down, assets_up, shares_up
 from solvent.pools.fixed_point import WAD
 
@@ -11,8 +12,8 @@ from solvent.pools.fixed_point import WAD
 class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Constants. Source: morpho-org/morpho-blue, src/libraries/ConstantsLib.sol."""
 
-    cursor_e18: int = 3 * WAD // 10
-    maximum_factor_e18: int = 115 * WAD // 100
+    cursor_e18: int = morpho_blue.INCENTIVE_CURSOR_E18
+    maximum_factor_e18: int = morpho_blue.INCENTIVE_MOST_E18
 
 
 class PreLiquidation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,8 +41,7 @@ class Market(msgspec.Struct, frozen=True):
 
 def incentive_factor_e18_down(params: Params, lltv_e18: int) -> int:
     """min(maximum, 1 / (1 - cursor (1 - LLTV)))."""
-    below = WAD - mul_div_down(params.cursor_e18, WAD - lltv_e18, WAD)
-    return min(params.maximum_factor_e18, mul_div_down(WAD, WAD, below))
+    return morpho_blue.incentive_factor_e18_down(lltv_e18, params.cursor_e18, params.maximum_factor_e18)
 
 
 def seized_for_shares(market: Market, factor_e18: int, repaid_shares: int) -> tuple[int, int]:

@@ -63,6 +63,20 @@ BUILT_IN = {
     "bybit": "solvent.margin.rules.bybit:BybitRule",
     "synthetix-v3": "solvent.margin.rules.synthetix_v3:SynthetixRule",
     "vega": "solvent.margin.rules.vega:VegaRule",
+    "aave-v3": "solvent.margin.rules.aave_v3:AaveV3",
+    "aave-v4": "solvent.margin.rules.aave_v4:AaveV4",
+    "compound-v3": "solvent.margin.rules.compound_v3:CompoundV3",
+    "morpho-blue": "solvent.margin.rules.morpho_blue:MorphoBlue",
+    "euler-v2": "solvent.margin.rules.euler_v2:EulerV2",
+    "maker": "solvent.margin.rules.maker:Maker",
+    "liquity-v1": "solvent.margin.rules.liquity:LiquityV1",
+    "liquity-v2": "solvent.margin.rules.liquity:LiquityV2",
+    "crvusd": "solvent.margin.rules.crvusd:Crvusd",
+    "silo-v2": "solvent.margin.rules.silo_v2:SiloV2",
+    "gearbox-v3": "solvent.margin.rules.gearbox_v3:GearboxV3",
+    "drift-v2": "solvent.margin.rules.drift_v2:DriftRule",
+    "mango-v4": "solvent.margin.rules.mango_v4:MangoRule",
+    "isda-csa": "solvent.margin.rules.isda_csa:IsdaCsa",
 }
 """Rules by name; loaded when used."""
 

@@ -57,7 +57,7 @@ class Statement(msgspec.Struct, frozen=True, eq=False):
     certain: BOOL
     """False inside the floating-point error band, where the exact form decides."""
     strict: bool = True
-    """Liquidatable iff equity < maintenance margin (strict), else iff equity <= maintenance margin."""
+    """Liquidatable iff equity < maintenance margin; not strict: iff equity <= maintenance margin, not both 0."""
     venue_ratio: F64 | None = None
     """The venue's own figure; None where it is `health`."""
     ratio_name: str = "health"
@@ -78,7 +78,7 @@ class Statement(msgspec.Struct, frozen=True, eq=False):
         """The rule's own inequality."""
         if self.strict:
             return self.equity < self.maintenance_margin
-        return (self.equity <= self.maintenance_margin) & (self.maintenance_margin > 0)
+        return (self.equity <= self.maintenance_margin) & ((self.maintenance_margin > 0) | (self.equity < 0))
 
     @property
     def collateral_ratio(self) -> F64:
@@ -111,7 +111,7 @@ class ExactStatement(NamedTuple):
     def liquidatable(self) -> bool:
         if self.strict:
             return self.equity < self.maintenance_margin
-        return self.equity <= self.maintenance_margin and self.maintenance_margin > 0
+        return self.equity <= self.maintenance_margin and (self.maintenance_margin > 0 or self.equity < 0)
 
     @property
     def below_initial(self) -> bool:

@@ -9,12 +9,32 @@ Source: curvefi/curve-stablecoin, curve_stablecoin/AMM.vy, curve_stablecoin/cont
 
 import math
 from collections.abc import Iterable
+from decimal import Decimal
+from fractions import Fraction
 from math import isqrt
+from typing import Any, ClassVar
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
-from solvent.domain.quantities import div_up, mul_div_down
+from solvent.domain.quantities import div_up, fraction_down, mul_div_down
+from solvent.errors import Problem, problem
+from solvent.margin.rules.kernel_lending import Totals
+from solvent.margin.rules.lending import (
+    LendingParams,
+    LendingRule,
+    LoanMarket,
+    Position,
+    Shared,
+    Terms,
+    Weighed,
+    wad_down,
+    wad_up,
+)
 from solvent.pools.fixed_point import WAD
+
+F64 = NDArray[np.float64]
 
 EXPONENT_LEAST, EXPONENT_MOST = -42.139678854452767551, 135.305999368893231589
 """Logarithms of a band's price over the base price that the contract can represent."""
@@ -164,3 +184,204 @@ def is_liquidatable(health_e18: int) -> bool:
 def debt_up(initial_debt: int, rate_multiplier: int, initial_multiplier: int) -> int:
     """Debt with interest, ceiling (controller.vy, _debt)."""
     return div_up(initial_debt * rate_multiplier, initial_multiplier)
+
+
+def first_band(params: Params, effective_collateral: int, debt: int) -> int:
+    """The lowest band whose upper price still bears a debt: where the controller puts the top of a new loan.
+
+    Raises
+    ------
+    ValueError
+        Where no band that the contract can represent does.
+    """
+    A, base = params.A, params.base_price_e18
+    if effective_collateral <= 0:
+        raise ValueError("more collateral: it is lost in rounding")
+    ratio = math.log(effective_collateral) + math.log(base) - math.log(debt) - math.log(WAD)
+    n = math.floor(-ratio / math.log1p(-1 / A))
+
+    def bears(n: int) -> bool:
+        return maximum_debt_down(effective_collateral, upper_price_e18_down(A, base, n)) >= debt
+
+    while not bears(n):
+        n -= 1
+    while bears(n + 1):
+        n += 1
+    return n
+
+
+def full_health_e18_down(params: Params, collateral: int, debt: int, bands: int, price_e18: int) -> int:
+    """Health of a loan whose collateral lies unsold in its bands, the price above them included.
+
+    health = x_down (1 - liquidation discount) / debt - 1 + (p - p_up(n1))+ y / debt, each term floored: what
+    liquidation asks for (controller.vy, _health with `full`).
+    """
+    top = first_band(params, effective_collateral_down(collateral, bands, params.loan_discount_e18, params.A), debt)
+    each = collateral // bands
+    held = [Band(top, 0, collateral - each * (bands - 1)), *(Band(top + k, 0, each) for k in range(1, bands))]
+    health = health_e18_down(stablecoin_down(params, held, price_e18), debt, params.liquidation_discount_e18)
+    above = price_e18 - upper_price_e18_down(params.A, params.base_price_e18, top)
+    return health + max(above, 0) * collateral // debt
+
+
+class Market(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One collateral's market."""
+
+    base_price: Decimal
+    """Upper price of band 0, in the loan asset."""
+    A: int = 100
+    loan_discount: Decimal = Decimal("0.09")
+    liquidation_discount: Decimal = Decimal("0.06")
+    bands: int = 10
+    """That a loan's collateral is spread over."""
+
+    @property
+    def exact(self) -> Params:
+        """In the contract's integers."""
+        rates = (int(x * WAD) for x in (self.base_price, self.loan_discount, self.liquidation_discount))
+        return Params(self.A, *rates)
+
+
+class CrvusdParams(LendingParams, frozen=True):
+    """Markets by spot id of their collateral."""
+
+    markets: dict[str, Market]
+    loan: str = "CRVUSD"
+    """Spot id of the asset that all of them lend."""
+
+
+class Crvusd(LendingRule):
+    """The rule; see the module.
+
+    A book says how much an account holds and owes, not in which bands: here they are those that the controller
+    gives a loan of that size, and nothing has been sold in them. So a price below them is one that no trade has
+    followed yet, which is where health falls fastest. A loan can be taken up to what the collateral bears with its
+    first band at the price.
+    """
+
+    name: ClassVar[str] = "crvusd"
+    Params: ClassVar[type[msgspec.Struct]] = CrvusdParams
+    homogeneous: ClassVar[bool] = False
+    isolated: ClassVar[bool] = True
+    weight_one: ClassVar[int] = WAD
+    weight_names: ClassVar[tuple[str, str]] = (
+        "x_down less liquidation discount",
+        "band at the price less loan discount",
+    )
+    ratio_name: ClassVar[str] = "health"
+
+    def check_own(self, params: Any) -> list[Problem]:
+        """What the contract's factory would refuse."""
+        return [
+            problem("policy margin", None, f"markets.{id}", str(x),
+                    "base_price > 0, A 2 to 10000, 0 < liquidation_discount < loan_discount < 1, bands 4 to 50")
+            for id, x in params.markets.items()
+            if not (x.base_price > 0 and 2 <= x.A <= 10_000 and 4 <= x.bands <= 50
+                    and 0 < x.liquidation_discount < x.loan_discount < 1)
+        ]  # fmt: skip
+
+    def markets(self, params: Any, now_s: int) -> list[LoanMarket]:
+        """One loan asset; a hard liquidation takes what the bands hold for the debt."""
+        rows = {
+            id: Terms(1 - Fraction(x.liquidation_discount), 1 - Fraction(x.loan_discount))
+            for id, x in params.markets.items()
+        }
+        return [LoanMarket((params.loan,), rows)]
+
+    def weighed(self, shared: Shared, position: Position, initial: bool) -> Weighed:
+        """Health in 1e-18 of the debt."""
+        (loan, atoms), fixed = position.owed[0], shared.fixed
+        debt = wad_up(shared, loan, atoms)
+        scale = shared.price[loan] * debt / WAD**2
+        rows = []
+        for i, n in position.pledged:
+            market = fixed.params.markets[fixed.universe[i].id]
+            params, collateral = market.exact, wad_down(shared, i, n)
+            price = oracle_price_e18(shared, i, loan)
+            try:
+                health = full_health_e18_down(params, collateral, debt, market.bands, price)
+            except ValueError:  # no band of the contract bears the debt, or none is that far off
+                health = -WAD if collateral * price < debt * WAD else collateral * price // debt - WAD
+            if initial:
+                effective = effective_collateral_down(collateral, market.bands, params.loan_discount_e18, params.A)
+                health = min(health, maximum_debt_down(effective, price) * WAD // debt - WAD)
+            rows.append((i, health + WAD))
+        return Weighed(scale, rows, [(loan, WAD)])
+
+    def grain_usd(self, shared: Shared, market: int) -> float:
+        """A thousand atoms of 1e-18 of loan asset in the bands' roundings."""
+        return max((float(1000 * shared.price[i] / WAD) for i in shared.fixed.lender), default=0.0)
+
+    def reweighed(self, shared: Shared, sums: Totals) -> Totals:
+        """The same of a book: what the bands of each account yield."""
+        fixed = shared.fixed
+        maintenance, initial, band = sums.maintenance.copy(), sums.initial.copy(), sums.band.copy()
+        for loan in fixed.lender:
+            unit = float(shared.price[loan])
+            for i in fixed.terms[fixed.lender[loan]]:
+                mine = np.flatnonzero((sums.asset == i) & (sums.owed > 0))
+                market = fixed.params.markets[fixed.universe[i].id]
+                price = oracle_price_e18(shared, i, loan) / WAD
+                coins, debt = sums.pledged[mine] / float(shared.price[i]), sums.owed[mine] / unit
+                found = band_values(market, coins, debt, price)
+                maintenance[mine], initial[mine] = found.maintenance * unit, found.initial * unit
+                band[mine] = np.where(found.certain, band[mine] * (100 * market.A), np.inf)
+        return sums._replace(maintenance=maintenance, initial=initial, band=band)
+
+    def venue_ratio(self, sums: Totals) -> F64:
+        """Health: liquidatable below 0."""
+        return np.where(sums.owed > 0, sums.maintenance / np.where(sums.owed > 0, sums.owed, 1) - 1, np.inf)
+
+    def toxic(self, terms: Terms) -> Fraction | float:
+        """A hard liquidation repays the debt and takes everything: it always ends the loan."""
+        return Fraction(1)
+
+
+class BandValues(msgspec.Struct, frozen=True, eq=False):
+    """What the bands of each account bear, in the loan asset."""
+
+    maintenance: F64
+    initial: F64
+    certain: NDArray[np.bool_]
+    """False where rounding may put a loan into the next band."""
+
+
+def oracle_price_e18(shared: Shared, collateral: int, loan: int) -> int:
+    """Price of collateral in the loan asset, floor."""
+    return fraction_down(shared.price[collateral] / shared.price[loan], WAD)
+
+
+def band_values(market: Market, collateral: F64, debt: F64, price: float) -> BandValues:
+    """`full_health_e18_down` + 1 of many loans in floats, times debt.
+
+    collateral, debt : (n,) coins. price : loan asset of a coin.
+    """
+    A, N, base = market.A, market.bands, float(market.base_price)
+    shrink, root = 1 - 1 / A, math.sqrt(A / (A - 1))
+    dead = DEAD_SHARES / np.maximum(np.floor(collateral / N * 1e18), DEAD_SHARES)
+    kept = 1 - np.minimum(float(market.loan_discount) + dead, 1.0)
+    effective = collateral * kept / (root * N) * (1 - shrink**N) * A
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        exponent = np.log(effective * base / debt) / -math.log(shrink)
+        top = np.floor(exponent)
+        within = (exponent * math.log(shrink) > EXPONENT_LEAST + 1) & (exponent * math.log(shrink) < EXPONENT_MOST - 1)
+        certain = within & (np.abs(exponent - np.round(exponent)) > 1e-9)
+        upper = base * shrink**top
+        value = np.zeros(len(collateral))
+        for k in range(N):
+            value += _band_value(collateral / N, price, upper * shrink**k, upper * shrink ** (k + 1), A)
+        value *= 1 - float(market.liquidation_discount)
+        value += np.maximum(price - upper, 0) * collateral
+    value = np.where(within, value, collateral * price)
+    return BandValues(value, np.minimum(value, effective * price), certain)
+
+
+def _band_value(y: F64, price: float, upper: F64, lower: F64, A: int) -> F64:
+    """`band_stablecoin_down` of bands with no stablecoin in them."""
+    g = (A - 1) * y
+    f = A * y * price**3 / upper**2
+    kept = np.maximum(np.sqrt(f * A * y / price) - g, 0)
+    sold = np.maximum(f * A * y / (g + kept) - f, 0)
+    inside = sold + kept * np.sqrt(lower * price)
+    above = y * upper / math.sqrt(A / (A - 1))
+    return np.where(price > upper, above, np.where(price < lower, f / (A - 1), inside))

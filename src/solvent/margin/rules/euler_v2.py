@@ -7,11 +7,20 @@ Source: euler-xyz/euler-vault-kit, src/EVault/shared/LiquidityUtils.sol, shared/
 """
 
 from collections.abc import Iterable
+from decimal import Decimal
+from fractions import Fraction
+from math import sqrt
+from typing import Any, ClassVar
 
 import msgspec
 
 from solvent.domain.quantities import mul_div_down
+from solvent.errors import Problem, problem
+from solvent.margin.rules.lending import LendingParams, LendingRule, LoanMarket, Position, Shared, Terms, Weighed
 from solvent.pools.fixed_point import BPS, WAD
+
+UNIT_DECIMALS = 18
+"""Of the unit of account, USD."""
 
 
 class Collateral(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -26,11 +35,25 @@ class Collateral(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ramp_duration_s: int = 0
 
 
-class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Collaterals by asset, and the most that a liquidator is given off."""
+class Ltv(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """LTV of one collateral vault, as fractions in whole basis points."""
 
-    collaterals: dict[str, Collateral] = {}
-    maximum_discount_bps: int = 2000
+    borrow_ltv: Decimal
+    liquidation_ltv: Decimal
+    """Target of the ramp."""
+    initial_ltv: Decimal = Decimal(0)
+    """Liquidation LTV at the start of the ramp."""
+    ramp_end_s: int = 0
+    """Unix time."""
+    ramp_duration_s: int = 0
+
+
+class Params(LendingParams, frozen=True):
+    """By spot id of the asset that a vault lends, the collaterals it takes by spot id."""
+
+    vaults: dict[str, dict[str, Ltv]]
+    maximum_discount: Decimal = Decimal("0.2")
+    """The most that a liquidator is given off."""
 
 
 class Holding(msgspec.Struct, frozen=True):
@@ -69,3 +92,80 @@ def health_e18_down(adjusted_value: int, liability_value: int) -> int:
 def is_liquidatable(adjusted_value: int, liability_value: int) -> bool:
     """Adjusted collateral at or below liability; equality counts."""
     return adjusted_value <= liability_value
+
+
+class EulerV2(LendingRule):
+    """The rule; see the module. New debt is tested at the same mid price, where the protocol takes bid and ask.
+
+    At the trigger the discount is 0, and it grows as health falls; below a health of 1 - maximum discount it stays.
+    A liquidation at LTV v repays 1 - discount = liquidation LTV / v of what it takes, so that it raises LTV where v
+    is above that, which is above sqrt(liquidation LTV), or above 1 - maximum discount where that is more.
+    """
+
+    name: ClassVar[str] = "euler-v2"
+    Params: ClassVar[type[msgspec.Struct]] = Params
+    strict: ClassVar[bool] = False
+    ramps: ClassVar[bool] = True
+    oracle_decimals: ClassVar[int | None] = UNIT_DECIMALS
+    weight_one: ClassVar[int] = BPS
+    weight_names: ClassVar[tuple[str, str]] = ("liquidation LTV", "borrow LTV")
+    ratio_name: ClassVar[str] = "health score"
+
+    def check_own(self, params: Any) -> list[Problem]:
+        """The discount, and ramps in whole basis points."""
+        found = []
+        if not 0 <= params.maximum_discount < 1:
+            found.append(
+                problem("policy margin", None, "maximum_discount", str(params.maximum_discount), "0 to below 1")
+            )
+        for loan, collaterals in params.vaults.items():
+            for id, each in collaterals.items():
+                whole = all((x * BPS) % 1 == 0 for x in (each.borrow_ltv, each.liquidation_ltv, each.initial_ltv))
+                if not whole or each.ramp_duration_s < 0:
+                    accepted = "LTVs in whole basis points, a duration of at least 0 s"
+                    found.append(problem("policy margin", None, f"vaults.{loan}.{id}", str(each), accepted))
+        return found
+
+    def markets(self, params: Any, now_s: int) -> list[LoanMarket]:
+        """One a vault that lends; where a ramp is under way, its LTV now."""
+        return [
+            LoanMarket((loan,), {id: _terms(each, params, now_s) for id, each in collaterals.items()})
+            for loan, collaterals in params.vaults.items()
+        ]
+
+    def weighed(self, shared: Shared, position: Position, initial: bool) -> Weighed:
+        """In 1e-18 of the unit of account."""
+        weights = shared.fixed.weights[position.market]
+        return Weighed(
+            Fraction(1, WAD),
+            [
+                (i, mul_div_down(_quote(shared, i, n, shared.oracle_down[i]), weights[i][initial], BPS))
+                for i, n in position.pledged
+            ],
+            [(i, _quote(shared, i, n, shared.oracle_up[i])) for i, n in position.owed],
+        )
+
+    def grain_usd(self, shared: Shared, market: int) -> float:
+        """Price, quote and product."""
+        return 3 / WAD
+
+    def toxic(self, terms: Terms) -> Fraction | float:
+        """See the class; here `terms.bonus` is that of the maximum discount."""
+        return max(sqrt(terms.maintenance), float(1 / (1 + terms.bonus)))
+
+    def trigger_bonus(self, terms: Terms) -> Fraction:
+        """The discount is 0 at the trigger."""
+        return Fraction(0)
+
+
+def _quote(shared: Shared, i: int, atoms: int, price: int) -> int:
+    """Quote of an amount at a price in 1e-18 of a coin."""
+    return value_down(atoms, price * WAD // shared.coin[i])
+
+
+def _terms(ltv: Ltv, params: Params, now_s: int) -> Terms:
+    borrow, target, start = (int(x * BPS) for x in (ltv.borrow_ltv, ltv.liquidation_ltv, ltv.initial_ltv))
+    ramp = Collateral(borrow, target, start, ltv.ramp_end_s, ltv.ramp_duration_s)
+    now = liquidation_ltv_bps_down(ramp, now_s)
+    bonus = 1 / (1 - Fraction(params.maximum_discount)) - 1
+    return Terms(Fraction(now, BPS), Fraction(ltv.borrow_ltv), bonus)
