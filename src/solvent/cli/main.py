@@ -22,6 +22,7 @@ class Command(NamedTuple):
 
 
 COMMANDS: dict[str, Command] = {
+    "compare": Command("solvent.cli.compare", "compare_command", "The same accounts under several policies."),
     "conform": Command("solvent.cli.conform", "conform_command", "Run reference vectors against our functions."),
     "fetch": Command("solvent.cli.fetch", "fetch_command", "Write candles of an exchange to a file."),
     "journal": Command("solvent.cli.journal", "app", "Verify, export or watch a journal."),

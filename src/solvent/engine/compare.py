@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
+BOOL = NDArray[np.bool_]
 
 POLICIES_MOST = 16
 
@@ -59,6 +60,10 @@ class Comparison(msgspec.Struct, frozen=True, eq=False):
         which = np.flatnonzero(high > low)
         gap = self.margin_gap()[which]
         return which[np.lexsort((which, -gap, -high[which]))]
+
+    def common(self) -> BOOL:
+        """(A,) accounts that every policy margins."""
+        return np.asarray((self.states() != REFUSED).all(axis=0))
 
     def margin_gap(self) -> F64:
         """(A,) largest less smallest maintenance margin among the policies that margin an account; 0 where none do."""

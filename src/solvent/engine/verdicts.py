@@ -54,6 +54,19 @@ class Verdicts(msgspec.Struct, frozen=True, eq=False):
         """(A,) the rule's own inequality; False for those refused."""
         return self.statement.liquidatable
 
+    def counts(self) -> dict[str, int]:
+        """How many accounts are in each state."""
+        found = np.bincount(self.state, minlength=len(ACCOUNT_STATES))
+        return dict(zip(ACCOUNT_STATES, found.tolist(), strict=True))
+
+    def reasons(self) -> dict[str, list[int]]:
+        """Accounts by each reason for which they are refused; an account may stand under several."""
+        found: dict[str, list[int]] = {}
+        for account, refusal in sorted(self.refusals.items()):
+            for line in refusal.reason.splitlines():
+                found.setdefault(line, []).append(account)
+        return found
+
     def explain(self, book: Book, account: int) -> Explanation | None:
         """Every term of an account; None where it is refused."""
         if self.prepared is None or account in self.refusals:
@@ -90,7 +103,7 @@ def labels(policies: Sequence[Policy]) -> list[str]:
         if len(same) == 1:
             found.append(each.name)
         elif len({other.version for other in same}) == len(same):
-            found.append(f"{each.name} v{each.version}")
+            found.append(f"{each.name} {'v' * each.version[:1].isdigit()}{each.version}")
         elif len({other.label for other in same}) == len(same):
             found.append(each.label)
         else:

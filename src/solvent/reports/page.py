@@ -16,7 +16,7 @@ STATE_COLOURS: Mapping[str, str] = {
 """Colours of an account's state."""
 _NEUTRAL = "#7b828c"
 _GRID = "rgba(128,136,148,0.22)"
-_CONFIG = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["lasso2d", "select2d"]}
+_CONFIG = {"displayModeBar": False, "responsive": True}
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1d2733; --soft: #5c6773; --line: #e1e5ea; --paper: #fff; --wash: #f6f8fa;
@@ -158,6 +158,6 @@ def layout() -> dict[str, Any]:
         "colorway": list(PALETTE),
         "font": {"family": "system-ui, -apple-system, Segoe UI, Roboto, sans-serif", "size": 13, "color": _NEUTRAL},
         "margin": {"l": 70, "r": 24, "t": 48, "b": 56},
-        "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0},
+        "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0, "traceorder": "normal"},
         "hoverlabel": {"font": {"size": 12}},
     }

@@ -1,0 +1,231 @@
+"""`solvent compare`: the same accounts under several policies, side by side."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from solvent.engine.compare import Comparison
+
+ACCOUNTS_SHOWN = 40
+"""Of a larger book only that many accounts stand in the table: those on which the policies disagree first."""
+EXPLAINED = 3
+EXPLAINED_JSON = 20
+
+
+def compare_command(
+    book: Annotated[Path, typer.Option(help="Accounts: CSV, Parquet, Arrow, or JSON of ccxt or Deribit.")],
+    market: Annotated[Path, typer.Option(help="Prices: CSV, Parquet, Arrow, or JSON with surfaces.")],
+    policies: Annotated[
+        str, typer.Option("--policies", "--rules", help="Names or TOML files, separated by commas; two or more.")
+    ],
+    account: Annotated[list[str] | None, typer.Option(help="Explain this account; may be repeated.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Write an HTML page with plots to this file.")] = None,
+) -> None:
+    """The same accounts under several rules, or several versions of one rule's parameters.
+
+    Shows equity, margins and health under each; who would be liquidated under one and not under another; and
+    the terms that make the difference, by each rule's own names. An account that a rule cannot margin is shown
+    as refused, with the instruments and the rules that could. `solvent policies` lists the ready-made ones.
+    """
+    from solvent.cli.shown import console, json_text
+    from solvent.engine.compare import compare
+    from solvent.engine.files import read_book, read_market, read_policy, write_bytes
+
+    prices = read_market(market)
+    file = read_book(book, prices.universe, prices)
+    comparison = compare(file.book, prices, [read_policy(each) for each in names(policies)])
+    wanted = [file.book.index(name) for name in account or ()]
+    reported = {} if file.reported is None else {row["account"]: row for row in file.reported.to_dicts()}
+    if report is not None:
+        from solvent.reports.compare import comparison_page
+
+        write_bytes(report, comparison_page(comparison, wanted).encode())
+    if as_json:
+        typer.echo(json_text(as_values(comparison, wanted, reported)))
+        return
+    for part in parts(comparison, wanted, reported):
+        console().print(part)
+    if report is not None:
+        typer.echo(f"\nwrote {report}")
+
+
+def names(text: str) -> list[str]:
+    """Names separated by commas."""
+    return [each.strip() for each in text.split(",") if each.strip()]
+
+
+def parts(comparison: "Comparison", wanted: Sequence[int], reported: Mapping[str, Mapping[str, Any]]) -> list[Any]:
+    """What the terminal shows: policies, accounts, disagreements, refusals, terms."""
+    from rich.text import Text
+
+    from solvent.cli.shown import plain, terms_table
+
+    found: list[Any] = [policies_table(comparison), Text()]
+    shown = wanted or listed(comparison)
+    found.append(accounts_table(comparison, shown, reported))
+    rest = len(comparison.book) - len(shown)
+    if rest and not wanted:
+        found.append(Text(f"... and {rest:,} more accounts; --json and to_frame() have all", "dim"))
+    found += [Text(), *flip_lines(comparison), *refusal_lines(comparison)]
+    labels = comparison.labels
+    same_rule = len(labels) == 2 and len({each.policy.rule for each in comparison.answers}) == 1
+    for i in wanted or comparison.changing()[:EXPLAINED].tolist():
+        title = f"{comparison.book.names[i]}: terms that make the difference, USD"
+        found += [Text(), terms_table(title, labels, comparison.terms(i), same_rule)]
+    if not wanted and len(comparison.changing()) > EXPLAINED:
+        others = ", ".join(comparison.book.names[i] for i in comparison.changing()[EXPLAINED : EXPLAINED + 5].tolist())
+        found.append(plain(f"\n--account NAME explains others, such as {others}"))
+    return found
+
+
+def listed(comparison: "Comparison") -> list[int]:
+    """Accounts of the table: all of a small book in its order, else where the policies disagree most."""
+    import numpy as np
+
+    if len(comparison.book) <= ACCOUNTS_SHOWN:
+        return list(range(len(comparison.book)))
+    changing = comparison.changing().tolist()
+    widest = np.argsort(-comparison.margin_gap(), kind="stable").tolist()
+    return list(dict.fromkeys([*changing, *widest]))[:ACCOUNTS_SHOWN]
+
+
+def policies_table(comparison: "Comparison") -> "Table":
+    """A row a policy: its date, how many accounts are in each state, margins of those that all policies margin."""
+    from rich.table import Table
+
+    from solvent.cli.shown import STATE_STYLES, plain, usd
+
+    common = comparison.common()
+    table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left", title_style="bold",
+                  title=f"{len(comparison.book):,} accounts; margins in USD of the {int(common.sum()):,} that every "
+                  "policy margins")  # fmt: skip
+    for name in ("policy", "rule", "as of"):
+        table.add_column(name)
+    for name, style in STATE_STYLES.items():
+        table.add_column(name, justify="right", style=style)
+    table.add_column("initial margin", justify="right")
+    table.add_column("maintenance margin", justify="right")
+    for answer in comparison.answers:
+        policy = answer.policy
+        sums = [usd(float(each[common].sum())) for each in
+                (answer.statement.initial_margin, answer.statement.maintenance_margin)]  # fmt: skip
+        counts = [f"{count:,}" for count in answer.counts().values()]
+        table.add_row(plain(answer.label), plain(policy.rule), plain(policy.as_of), *counts, *sums)
+    return table
+
+
+def accounts_table(
+    comparison: "Comparison", accounts: Sequence[int], reported: Mapping[str, Mapping[str, Any]]
+) -> "Table":
+    """A line an account and policy, and one for what the venue reports."""
+    from rich.table import Table
+
+    from solvent.cli.shown import plain, ratio, state, usd
+    from solvent.engine.verdicts import ACCOUNT_STATES
+
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("account", "policy", "state"):
+        table.add_column(name)
+    for name in ("equity", "initial", "maintenance", "health", "leverage"):
+        table.add_column(name, justify="right")
+    for i in accounts:
+        name = comparison.book.names[i]
+        for place, answer in enumerate(comparison.answers):
+            figures = answer.statement
+            money = [usd(float(each[i])) for each in
+                     (figures.equity, figures.initial_margin, figures.maintenance_margin)]  # fmt: skip
+            ratios = [ratio(float(figures.health[i])), ratio(float(figures.leverage[i]))]
+            head = plain("" if place else name)
+            table.add_row(head, plain(answer.label), state(ACCOUNT_STATES[answer.state[i]]), *money, *ratios)
+        if name in reported:
+            row = reported[name]
+            venue = [usd(row[each]) for each in ("equity", "initial_margin", "maintenance_margin")]
+            table.add_row("", "the venue reports", "", *venue, style="cyan")
+    return table
+
+
+def flip_lines(comparison: "Comparison") -> list[Any]:
+    """Who would be liquidated under one policy and not under another, a line a pair."""
+    from rich.text import Text
+
+    from solvent.cli.shown import plain
+
+    lines = []
+    for flip in comparison.flips():
+        accounts = [comparison.book.names[i] for i in flip.accounts[:8].tolist()]
+        more = f" and {len(flip.accounts) - 8:,} more" if len(flip.accounts) > 8 else ""
+        lines.append(
+            Text.assemble(
+                (f"{flip.liquidates}", "bold"), " liquidates, ", (f"{flip.spares}", "bold"),
+                " does not: ", plain(", ".join(accounts)), more,
+            )
+        )  # fmt: skip
+    return lines or [Text("No account would be liquidated under one policy and not under another.", "dim")]
+
+
+def refusal_lines(comparison: "Comparison") -> list[Any]:
+    """Every reason for which a rule refuses accounts, once, with the accounts."""
+    from rich.text import Text
+
+    from solvent.cli.shown import plain
+
+    lines = []
+    for answer in comparison.answers:
+        for reason, accounts in answer.reasons().items():
+            who = ", ".join(comparison.book.names[i] for i in accounts[:5])
+            more = f" and {len(accounts) - 5:,} more" if len(accounts) > 5 else ""
+            lines.append(
+                Text.assemble((answer.label, "bold"), " refuses ", plain(who), more, ": ", (plain(reason).plain, "dim"))
+            )
+    return lines
+
+
+def as_values(
+    comparison: "Comparison", wanted: Sequence[int], reported: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Everything as JSON values: policies, every account under each, disagreements, and terms."""
+    from solvent.cli.shown import terms_json
+
+    book = comparison.book
+    common = comparison.common()
+    accounts: list[dict[str, Any]] = []
+    for row in comparison.to_frame().to_dicts():
+        account, label = row.pop("account"), row.pop("policy")
+        if label == comparison.labels[0]:
+            accounts.append({"account": account, "policies": {}})
+            if account in reported:
+                accounts[-1]["reported"] = {key: x for key, x in reported[account].items() if key != "account"}
+        accounts[-1]["policies"][label] = row
+    explained = wanted or comparison.changing()[:EXPLAINED_JSON].tolist()
+    return {
+        "ts_ns": comparison.market.ts_ns,
+        "policies": [
+            {
+                "label": each.label,
+                "name": each.policy.name,
+                "version": each.policy.version,
+                "rule": each.policy.rule,
+                "as_of": each.policy.as_of,
+                "source": each.policy.source,
+                "digest": each.policy.digest().hex(),
+                "accounts": each.counts(),
+                "accounts_common": int(common.sum()),
+                "initial_margin": float(each.statement.initial_margin[common].sum()),
+                "maintenance_margin": float(each.statement.maintenance_margin[common].sum()),
+            }
+            for each in comparison.answers
+        ],
+        "accounts": accounts,
+        "changing": [book.names[i] for i in comparison.changing().tolist()],
+        "flips": [
+            {"liquidates": each.liquidates, "spares": each.spares, "accounts": [book.names[i] for i in each.accounts]}
+            for each in comparison.flips()
+        ],
+        "terms": {book.names[i]: terms_json(comparison.labels, comparison.terms(i)) for i in explained},
+    }
