@@ -6,14 +6,39 @@ weight (initial margin capped at `PROFIT_MAX`), losses in full. Breach: liquidat
 maintenance requirement (strict); liquidation ends at collateral >= requirement + 2 % buffer.
 Rounding: division truncates as in the program, token values toward minus infinity.
 Unpublished: nothing; the weights are set on chain by market.
+As a Statement: MM = equity - total collateral + requirement at maintenance weights, IM the same at initial ones, so
+that equity < MM iff total collateral < requirement. USD assets count as the quote token at their own price; oracle
+prices are the marks, cut to 1e-6. Open orders are an argument of the functions here; the rule margins positions.
 Source: drift-labs/protocol-v2, programs/drift/src/math/margin.rs, state/user.rs, state/spot_market.rs.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from fractions import Fraction
 from math import isqrt
+from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from solvent.domain.instruments import STABLECOINS, Spot
+from solvent.domain.universe import LINEAR, SPOT, Universe
+from solvent.errors import Problem
+from solvent.margin.rules.rows import Held, exact_coins, exact_price, found_in
+from solvent.margin.rules.venue import (
+    Addend,
+    Addends,
+    Block,
+    Figures,
+    PreparedVenue,
+    VenueRule,
+    checked,
+    unlisted,
+)
+
+F64 = NDArray[np.float64]
+BOOL = NDArray[np.bool_]
 
 WEIGHT = 10_000
 """Precision of weights and margin ratios."""
@@ -88,7 +113,7 @@ class MarginType(StrEnum):
         return initial if self is MarginType.INITIAL else maintenance
 
 
-class SpotParams(msgspec.Struct, frozen=True):
+class SpotParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Weights of one token; defaults as the program's tests list SOL, each market has its own."""
 
     initial_asset_weight_1e4: int = 8_000
@@ -114,7 +139,7 @@ class SpotParams(msgspec.Struct, frozen=True):
         return margin.of(self.initial_liability_weight_1e4, self.maintenance_liability_weight_1e4)
 
 
-class PerpetualParams(msgspec.Struct, frozen=True):
+class PerpetualParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Margin ratios of one perpetual; defaults as the program's tests list SOL-PERP, each market has its own."""
 
     initial_ratio_1e4: int = 1_000
@@ -270,3 +295,224 @@ def account_margin(
     for perpetual in perpetuals:
         total = total + perpetual_margin(perpetual, is_initial)
     return total
+
+
+class SpotTerms(SpotParams, frozen=True, forbid_unknown_fields=True):
+    """One token as a policy states it."""
+
+    market_deposits_usd: float = 0.0
+    """Of all depositors; scales the initial asset weight."""
+
+
+class DriftParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Tokens by asset and perpetuals by underlying (or by instrument id), `*` for all others."""
+
+    tokens: Mapping[str, SpotTerms]
+    perpetuals: Mapping[str, PerpetualParams]
+
+
+class Weights(NamedTuple):
+    """Weights of I instruments for one margin type, x 1e-4, before size counts."""
+
+    asset: F64
+    liability: F64
+    """Of a perpetual: its margin ratio."""
+    profit: F64
+    profit_most_usd: float
+
+
+class Sized(NamedTuple):
+    """A weight at its size, x 1e-4, and where the floor in it may be off by one."""
+
+    weight: F64
+    doubt: BOOL
+
+
+def near_whole(x: F64) -> BOOL:
+    """Where rounding errors may carry a number over a whole one."""
+    return np.asarray(np.abs(x - np.rint(x)) <= 8.0 * 2.0**-52 * np.abs(x) + 1e-12)
+
+
+def premium_weights(size_1e9: F64, imf_1e6: F64, weight_1e4: F64) -> Sized:
+    """`size_premium_liability_weight` of arrays."""
+    root = np.sqrt(10.0 * size_1e9 + 1.0)
+    premium = np.floor(root) * imf_1e6 / 1e7
+    weight = weight_1e4 - np.floor(weight_1e4 / 5.0) + np.floor(premium)
+    doubt = (imf_1e6 > 0) & (near_whole(root) | near_whole(premium))
+    return Sized(np.where(imf_1e6 > 0, np.maximum(weight_1e4, weight), weight_1e4), doubt)
+
+
+def discount_weights(size_1e9: F64, imf_1e6: F64, weight_1e4: F64) -> Sized:
+    """`size_discount_asset_weight` of arrays."""
+    root = np.sqrt(10.0 * size_1e9 + 1.0)
+    growth = np.floor(root) * imf_1e6 / 1e5
+    weight = 1.1e10 / (1e6 + np.floor(growth))
+    doubt = (imf_1e6 > 0) & (near_whole(root) | near_whole(growth) | near_whole(weight))
+    return Sized(np.where(imf_1e6 > 0, np.minimum(weight_1e4, np.floor(weight)), weight_1e4), doubt)
+
+
+class PreparedDrift(PreparedVenue):
+    """The rule at one market."""
+
+    ROUNDED = 8 / QUOTE
+    """USD by which the integers of one position may be rounded."""
+    STEP = 2 / WEIGHT
+    """By how much a weight may be off where `Sized.doubt` is set."""
+
+    def build(self) -> None:
+        """Prices in integers of 1e-6, and weights of both margin types."""
+        size = len(self.universe)
+        form = self.universe.terms.form
+        self.tokens: dict[int, SpotTerms] = {}
+        self.perpetuals: dict[int, PerpetualParams] = {}
+        self.imf = np.zeros(size)
+        for i, each in enumerate(self.universe):
+            if i in self.missing:
+                continue
+            if isinstance(each, Spot) and each.asset not in STABLECOINS:
+                self.tokens[i] = found_in(self.params.tokens, each)
+                self.imf[i] = self.tokens[i].imf_1e6
+            elif form[i] == LINEAR:
+                self.perpetuals[i] = found_in(self.params.perpetuals, each)
+                self.imf[i] = self.perpetuals[i].imf_1e6
+        self.price_1e6 = [int(exact_price(self.market, i) * PRICE) for i in range(size)]
+        self.quote_1e6 = [self.price_1e6[payer] for payer in self.universe.terms.settlement.tolist()]
+        self.cut_price = np.array(self.price_1e6) / PRICE
+        self.cut_quote = np.array(self.quote_1e6) / PRICE
+        units = [exact_coins(self.universe, i, BASE) if i in self.perpetuals else Fraction(0) for i in range(size)]
+        self.base_cut_usd = np.array([unit.denominator > 1 for unit in units]) * self.cut_price * self.cut_quote / BASE
+        self.kinds = {each: self._weights(each) for each in (MarginType.INITIAL, MarginType.MAINTENANCE)}
+
+    def _weights(self, margin: MarginType) -> Weights:
+        """Of every instrument; the quote token weighs one."""
+        size = len(self.universe)
+        asset, liability, profit = np.full(size, 1.0 * WEIGHT), np.full(size, 1.0 * WEIGHT), np.zeros(size)
+        for i in self.tokens:
+            asset[i], liability[i] = self._token_weights(i, margin)
+        for i, each in self.perpetuals.items():
+            liability[i], profit[i] = each.margin_ratio(margin), each.profit_weight(margin)
+        most = PROFIT_MAX / QUOTE if margin is MarginType.INITIAL else np.inf
+        return Weights(asset, liability, profit, most)
+
+    def _token_weights(self, i: int, margin: MarginType) -> tuple[int, int]:
+        token = self.tokens[i]
+        return token.asset_weight(margin, int(token.market_deposits_usd * QUOTE)), token.liability_weight(margin)
+
+    def weights(self) -> F64:
+        """Maintenance asset weights before size counts."""
+        found = np.ones(len(self.universe))
+        for i, each in enumerate(self.universe):
+            token = found_in(self.params.tokens, each)
+            if isinstance(each, Spot) and each.asset not in STABLECOINS:
+                found[i] = token.maintenance_asset_weight_1e4 / WEIGHT if token else 0.0
+        return found
+
+    def figures(self, block: Block) -> Figures:
+        """Margins of a block of accounts."""
+        initial, doubt = self._requirement(block, self.kinds[MarginType.INITIAL])
+        maintenance, more = self._requirement(block, self.kinds[MarginType.MAINTENANCE])
+        i = block.rows.instrument
+        slack = block.rows.total(self.ROUNDED + 2.0 * self.base_cut_usd[i]) + doubt + more
+        return Figures(initial, maintenance, block.gross, slack=slack)
+
+    def _requirement(self, block: Block, weights: Weights) -> tuple[F64, F64]:
+        """(A,) equity less weighted collateral plus requirement; (A,) what a weight off by one would move."""
+        rows, i = block.rows, block.rows.instrument
+        lots = rows.lots.astype(np.float64)
+        is_spot = self.universe.terms.form[i] == SPOT
+        coins = lots * self.universe.terms.unit[i]
+        size = np.floor(np.abs(coins) * BASE * (1 + 2.0**-52))
+        premium = premium_weights(size, self.imf[i], weights.liability[i])
+        discount = discount_weights(size, self.imf[i], weights.asset[i])
+        is_asset = is_spot & (lots > 0)
+        weight = np.where(is_asset, discount.weight, premium.weight) / WEIGHT
+        doubt = np.where(is_asset, discount.doubt, premium.doubt)
+        value = coins * self.cut_price[i] * np.where(is_spot, 1.0, self.cut_quote[i])
+        profit = self.profit_coins(rows)
+        kept = np.where(profit > 0, profit * weights.profit[i] / WEIGHT, profit) * self.cut_quote[i]
+        counted = np.where(is_spot, value * weight, np.minimum(kept, weights.profit_most_usd) - np.abs(value) * weight)
+        worth = self.profit_coins(rows) * self.price_usd[self.universe.terms.settlement[i]]
+        return rows.total(worth - counted), rows.total(np.where(doubt, np.abs(value) * self.STEP, 0.0))
+
+    def addends(self, held: Held) -> Addends:
+        """What weights take from each position, and each perpetual's requirement."""
+        return Addends(
+            self.value_addends(held),
+            self._addends_of(held, MarginType.INITIAL),
+            self._addends_of(held, MarginType.MAINTENANCE),
+        )
+
+    def _addends_of(self, held: Held, margin: MarginType) -> list[Addend]:
+        found = list[Addend]()
+        for i, coins in held.coins.items():
+            worth, id = coins * self.exact_price_usd(i), self.universe[i].id
+            if i in self.tokens:
+                counted, name = spot_margin(self._spot_position(i, coins, margin)), "weight of token"
+            else:
+                balance = int(coins * QUOTE // 1)
+                counted, name = quote_margin(balance, self.price_1e6[i]), "weight of quote"
+            net = Fraction(counted.total_collateral - counted.margin_requirement, QUOTE)
+            found.append((name, id, worth - net))
+        for i, lots in held.lots.items():
+            worth = held.profit[i] * self.exact_price_usd(int(self.universe.terms.settlement[i]))
+            id, counted = self.universe[i].id, self._perpetual_margin(i, lots, held.profit[i], margin)
+            found.append(("weight of unrealised profit", id, worth - Fraction(counted.total_collateral, QUOTE)))
+            found.append(("margin requirement", id, Fraction(counted.margin_requirement, QUOTE)))
+        return found
+
+    def _spot_position(self, i: int, coins: Fraction, margin: MarginType) -> SpotPosition:
+        decimals = self.universe.spot_of(i).decimals
+        asset, liability = self._token_weights(i, margin)
+        return SpotPosition(
+            int(coins * 10**decimals), decimals, self.price_1e6[i], asset, liability, imf_1e6=self.tokens[i].imf_1e6
+        )
+
+    def _perpetual_margin(self, i: int, lots: int, profit: Fraction, margin: MarginType) -> Margin:
+        each = self.perpetuals[i]
+        position = PerpetualPosition(
+            int(exact_coins(self.universe, i, lots) * BASE),
+            self.price_1e6[i],
+            int(profit * QUOTE // 1),
+            each.margin_ratio(margin),
+            imf_1e6=each.imf_1e6,
+            profit_weight_1e4=each.profit_weight(margin),
+            quote_price_1e6=self.quote_1e6[i],
+        )
+        return perpetual_margin(position, margin is MarginType.INITIAL)
+
+
+class DriftRule(VenueRule):
+    """Drift v2 cross margin; see the module."""
+
+    name = "drift-v2"
+    Params = DriftParams
+    margins = frozenset({"cash", "spot", "debt", "perpetual"})
+    homogeneous = False
+    prepared = PreparedDrift
+
+    def check(self, params: Any, universe: Universe) -> list[Problem]:
+        """Weights on the wrong side of one, maintenance stricter than initial."""
+        rows: list[tuple[str, object, bool, str]] = []
+        for name, token in params.tokens.items():
+            low, high = token.initial_asset_weight_1e4, token.maintenance_asset_weight_1e4
+            rows.append((f"tokens.{name}.asset_weight", (low, high), 0 <= low <= high <= WEIGHT,
+                         f"0 <= initial <= maintenance <= {WEIGHT}"))  # fmt: skip
+            high, low = token.initial_liability_weight_1e4, token.maintenance_liability_weight_1e4
+            rows.append((f"tokens.{name}.liability_weight", (high, low), WEIGHT <= low <= high,
+                         f"{WEIGHT} <= maintenance <= initial"))  # fmt: skip
+            rows.append((f"tokens.{name}.imf_1e6", token.imf_1e6, 0 <= token.imf_1e6 <= IMF, f"0 to {IMF}"))
+        for name, each in params.perpetuals.items():
+            high, low = each.initial_ratio_1e4, each.maintenance_ratio_1e4
+            rows.append((f"perpetuals.{name}.ratio", (high, low), 0 < low <= high <= WEIGHT,
+                         f"0 < maintenance <= initial <= {WEIGHT}"))  # fmt: skip
+            low, high = each.initial_profit_weight_1e4, each.maintenance_profit_weight_1e4
+            rows.append((f"perpetuals.{name}.profit_weight", (low, high), 0 <= low <= high <= WEIGHT,
+                         f"0 <= initial <= maintenance <= {WEIGHT}"))  # fmt: skip
+            rows.append((f"perpetuals.{name}.imf_1e6", each.imf_1e6, 0 <= each.imf_1e6 <= IMF, f"0 to {IMF}"))
+        return checked(rows)
+
+    def missing(self, params: Any, universe: Universe) -> dict[int, str]:
+        """Tokens and perpetuals without weights."""
+        tokens = unlisted(universe, params.tokens, "tokens", (SPOT,))
+        tokens = {i: why for i, why in tokens.items() if universe[i].underlying not in STABLECOINS}
+        return {**tokens, **unlisted(universe, params.perpetuals, "perpetuals", (LINEAR,))}

@@ -6,13 +6,34 @@ Statement is assets - liabilities at weight one, MM the weighted part. Unsettled
 Breach: liquidatable iff maintenance health < 0 (strict); new risk needs init health >= 0; liquidation ends at
 liquidation-end health >= 0. Rounding: reals (the program uses binary fixed point of 48 fractional bits).
 Unpublished: nothing; weights are set on chain.
+As a Statement: MM = equity - maintenance health, IM = equity - init health; the market's slow price is the stable
+price. Open orders are an argument of the functions here; the rule margins positions.
 Source: blockworks-foundation/mango-v4, programs/mango-v4/src/health/cache.rs, state/bank.rs.
 """
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from fractions import Fraction
+from typing import Any
 
 import msgspec
+import numpy as np
+
+from solvent.domain.instruments import Spot
+from solvent.domain.universe import LINEAR, SPOT, Universe
+from solvent.errors import Problem
+from solvent.margin.rules.rows import Held, found_in, sums
+from solvent.margin.rules.venue import (
+    F64,
+    Addend,
+    Addends,
+    Block,
+    Figures,
+    PreparedVenue,
+    VenueRule,
+    checked,
+    unlisted,
+)
 
 
 class HealthType(StrEnum):
@@ -225,3 +246,178 @@ def account_health(
         effective[settle] = effective.get(settle, 0.0) + perpetual_profit(perpetual, health)
     total = sum(balance_health(tokens[name], balance, health) for name, balance in effective.items())
     return total + orders_health(orders, tokens, effective, health)
+
+
+class TokenTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One token as a policy states it: weights, and totals of its bank that scale the initial ones."""
+
+    init_asset_weight: float
+    init_liability_weight: float
+    maint_asset_weight: float
+    maint_liability_weight: float
+    deposits_coins: float = 0.0
+    borrows_coins: float = 0.0
+    deposit_scale_start_usd: float | None = None
+    borrow_scale_start_usd: float | None = None
+
+    def token(self, prices: Prices) -> Token:
+        """The bank at these prices."""
+        return Token(
+            prices,
+            self.init_asset_weight,
+            self.init_liability_weight,
+            self.maint_asset_weight,
+            self.maint_liability_weight,
+            self.deposits_coins,
+            self.borrows_coins,
+            0.0,
+            self.deposit_scale_start_usd,
+            self.borrow_scale_start_usd,
+        )
+
+
+class PerpetualTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One perpetual as a policy states it."""
+
+    init_base_asset_weight: float
+    init_base_liability_weight: float
+    maint_base_asset_weight: float
+    maint_base_liability_weight: float
+    init_overall_asset_weight: float = 1.0
+    maint_overall_asset_weight: float = 1.0
+
+
+class MangoParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Tokens by asset and perpetuals by underlying (or by instrument id), `*` for all others."""
+
+    tokens: Mapping[str, TokenTerms]
+    perpetuals: Mapping[str, PerpetualTerms]
+
+
+TYPES = (HealthType.INIT, HealthType.MAINT)
+
+
+class PreparedMango(PreparedVenue):
+    """The rule at one market."""
+
+    ratio_name = "maint_health"
+
+    def build(self) -> None:
+        """Banks and perpetuals, and what each side of a lot is worth by health type."""
+        size, market = len(self.universe), self.market
+        self.tokens: dict[int, Token] = {}
+        self.perpetuals: dict[int, Perpetual] = {}
+        self.value = {each: np.zeros((2, size)) for each in TYPES}
+        """(asset, liability) worth of a coin of a token in USD, of a coin of a perpetual in its settlement asset."""
+        self.overall = {each: np.ones(size) for each in TYPES}
+        for i, each in enumerate(self.universe):
+            if i in self.missing or market.ticks[i] <= 0:
+                continue
+            prices = Prices(float(market.price[i]), float(market.slow_price[i]))
+            if isinstance(each, Spot):
+                self._add_token(i, found_in(self.params.tokens, each).token(prices))
+            elif self.universe.terms.form[i] == LINEAR:
+                self._add_perpetual(i, found_in(self.params.perpetuals, each), prices)
+
+    def _add_token(self, i: int, token: Token) -> None:
+        self.tokens[i] = token
+        for health in TYPES:
+            self.value[health][:, i] = (
+                token.asset_weight(health) * token.prices.asset(health),
+                token.liability_weight(health) * token.prices.liability(health),
+            )
+
+    def _add_perpetual(self, i: int, terms: PerpetualTerms, prices: Prices) -> None:
+        self.perpetuals[i] = Perpetual(
+            str(self.universe.terms.settlement[i]),
+            prices,
+            float(self.universe.terms.unit[i]),
+            0,
+            0.0,
+            **msgspec.structs.asdict(terms),
+        )
+        for health in TYPES:
+            asset, liability, overall = self.perpetuals[i].weights(health)
+            self.value[health][:, i] = asset * prices.asset(health), liability * prices.liability(health)
+            self.overall[health][i] = overall
+
+    def weights(self) -> F64:
+        """Maintenance asset weights."""
+        found = [found_in(self.params.tokens, each) if isinstance(each, Spot) else None for each in self.universe]
+        return np.array([0.0 if each is None else each.maint_asset_weight for each in found])
+
+    def _health(self, block: Block, health: HealthType) -> F64:
+        """(A,) health of a block of accounts, USD."""
+        rows, i = block.rows, block.rows.instrument
+        asset, liability = self.value[health]
+        coins = rows.lots * self.universe.terms.unit[i]
+        cost = rows.cost * self.universe.terms.lot_coins[i]
+        profit = coins * np.where(rows.lots < 0, liability[i], asset[i]) + cost
+        profit = np.where(profit > 0, profit * self.overall[health][i], profit)
+        paid = self.paid(block.payers, np.where(self.universe.terms.form[i] == SPOT, coins, profit))
+        worth = paid.coins * np.where(paid.coins < 0, liability[paid.spot], asset[paid.spot])
+        return sums(paid.owner, worth, block.size)
+
+    def figures(self, block: Block) -> Figures:
+        """Margins and health of a block of accounts."""
+        init, maint = (self._health(block, each) for each in TYPES)
+        initial, maintenance = block.equity - init, block.equity - maint
+        return Figures(initial, maintenance, 4.0 * block.gross, venue_ratio=maint)
+
+    def addends(self, held: Held) -> Addends:
+        """What weights and prices take from each balance, perpetuals netted into their settlement token."""
+        return Addends(
+            self.value_addends(held), self._addends_of(held, HealthType.INIT), self._addends_of(held, HealthType.MAINT)
+        )
+
+    def _addends_of(self, held: Held, health: HealthType) -> list[Addend]:
+        found = list[Addend]()
+        effective = {i: float(coins) for i, coins in held.coins.items()}
+        worth = self.balances_usd(held)
+        for i, lots in held.lots.items():
+            position = msgspec.structs.replace(self.perpetuals[i], base_lots=lots, quote=float(held.cost[i]))
+            payer = int(self.universe.terms.settlement[i])
+            profit = perpetual_profit(position, health)
+            effective[payer] = effective.get(payer, 0.0) + profit
+            usd = self.exact_price_usd(payer)
+            found.append(("perp base weight", self.universe[i].id, held.profit[i] * usd - Fraction(profit) * usd))
+            worth[payer] += (Fraction(profit) - held.profit[i]) * usd
+        for i, balance in effective.items():
+            counted = Fraction(balance_health(self.tokens[i], balance, health))
+            name = "asset weight" if balance >= 0 else "liability weight"
+            found.append((name, self.universe[i].id, worth[i] - counted))
+        return found
+
+
+class MangoRule(VenueRule):
+    """Mango v4 health; see the module."""
+
+    name = "mango-v4"
+    Params = MangoParams
+    margins = frozenset({"cash", "spot", "debt", "perpetual"})
+    prepared = PreparedMango
+
+    def check(self, params: Any, universe: Universe) -> list[Problem]:
+        """Weights on the wrong side of one, maintenance stricter than initial."""
+        rows: list[tuple[str, object, bool, str]] = []
+        for name, token in params.tokens.items():
+            low, high = token.init_asset_weight, token.maint_asset_weight
+            rows.append((f"tokens.{name}.asset_weight", (low, high), 0 <= low <= high <= 1, "0 <= init <= maint <= 1"))
+            high, low = token.init_liability_weight, token.maint_liability_weight
+            rows.append((f"tokens.{name}.liability_weight", (high, low), 1 <= low <= high, "1 <= maint <= init"))
+        for name, each in params.perpetuals.items():
+            low, high = each.init_base_asset_weight, each.maint_base_asset_weight
+            good = 0 <= low <= high <= 1
+            rows.append((f"perpetuals.{name}.base_asset_weight", (low, high), good, "0 <= init <= maint <= 1"))
+            high, low = each.init_base_liability_weight, each.maint_base_liability_weight
+            good = 1 <= low <= high
+            rows.append((f"perpetuals.{name}.base_liability_weight", (high, low), good, "1 <= maint <= init"))
+            low, high = each.init_overall_asset_weight, each.maint_overall_asset_weight
+            good = 0 <= low <= high <= 1
+            rows.append((f"perpetuals.{name}.overall_asset_weight", (low, high), good, "0 <= init <= maint <= 1"))
+        return checked(rows)
+
+    def missing(self, params: Any, universe: Universe) -> dict[int, str]:
+        """Tokens and perpetuals without weights."""
+        tokens = unlisted(universe, params.tokens, "tokens", (SPOT,))
+        return {**tokens, **unlisted(universe, params.perpetuals, "perpetuals", (LINEAR,))}
