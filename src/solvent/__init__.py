@@ -4,15 +4,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from solvent.domain.book import Book
+    from solvent.domain.market import Market
+    from solvent.domain.policy import Policy
+    from solvent.domain.universe import Universe
+    from solvent.engine.assess import assess, explain
     from solvent.errors import Problem, SolventError
 
 __version__ = "0.1.0"
 
-__all__ = ["Problem", "SolventError", "__version__"]
+__all__ = ["Book", "Market", "Policy", "Problem", "SolventError", "Universe", "__version__", "assess", "explain"]
 
 _HOME = {
+    "Book": "solvent.domain.book",
+    "Market": "solvent.domain.market",
+    "Policy": "solvent.domain.policy",
     "Problem": "solvent.errors",
     "SolventError": "solvent.errors",
+    "Universe": "solvent.domain.universe",
+    "assess": "solvent.engine.assess",
+    "explain": "solvent.engine.assess",
 }
 """Each public name and the module it lives in, loaded at first use: `import solvent` itself loads nothing."""
 
