@@ -26,7 +26,12 @@ COMMANDS: dict[str, Command] = {
     "conform": Command("solvent.cli.conform", "conform_command", "Run reference vectors against our functions."),
     "fetch": Command("solvent.cli.fetch", "fetch_command", "Write candles of an exchange to a file."),
     "journal": Command("solvent.cli.journal", "app", "Verify, export or watch a journal."),
+    "policies": Command("solvent.cli.policies", "policies_command", "List the ready-made policies, or print one."),
     "snapshot": Command("solvent.cli.snapshot", "snapshot_command", "Write an exchange's market to a file."),
+    "what-if": Command(
+        "solvent.cli.what_if", "what_if_command", "Margins after a shock, a trade, a deposit, a policy."
+    ),
+    "up": Command("solvent.cli.up", "up_command", "Run a venue on a market and show it live; `./run` alone does."),
 }
 
 

@@ -4,10 +4,10 @@ import io
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -73,6 +73,23 @@ def read_book(path: str | Path, universe: Universe, market: Market | None = None
     return BookFile(book, _reported(venue.reported, market) if venue.reported else None)
 
 
+def book_instruments(path: str | Path) -> list[str]:
+    """The instrument ids that a book file names, in order. Raises SolventError."""
+    data, kind, file = _content(path)
+    if kind != "json":
+        frame = frame_of(data, kind, file, BOOK_COLUMNS)
+        return [] if "instrument" not in frame.columns else frame["instrument"].unique(maintain_order=True).to_list()
+    return list(dict.fromkeys(_ids(json_of(data, file))))
+
+
+def _ids(value: Any) -> Iterator[str]:
+    """Instruments anywhere in a JSON value, by the names that we, ccxt and Deribit give the key."""
+    for key, each in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        if key in ("instrument", "symbol", "instrument_name") and isinstance(each, str):
+            yield each
+        yield from _ids(each)
+
+
 def _no_rows() -> pl.DataFrame:
     return pl.DataFrame(schema=dict.fromkeys(BOOK_COLUMNS[:3], pl.String))
 
@@ -111,15 +128,25 @@ def read_market(path: str | Path, ts_ns: int | None = None) -> Market:
     return market_from_frame(frame_of(data, kind, file), ts_ns=now, file=file)
 
 
+def policy_names() -> list[str]:
+    """The ready-made policies."""
+    folder = resources.files("solvent").joinpath("policies")
+    return sorted(each.name.removesuffix(".toml") for each in folder.iterdir()) if folder.is_dir() else []
+
+
+def policy_text(name: str) -> str:
+    """TOML of a ready-made policy. Raises SolventError naming those that there are."""
+    ready = policy_names()
+    if name not in ready:
+        raise SolventError(problem("policy", None, "name", name, f"one of {', '.join(ready)}; or a file *.toml"))
+    return resources.files("solvent").joinpath("policies", f"{name}.toml").read_text("utf-8")
+
+
 def read_policy(name_or_path: str | Path) -> Policy:
     """A ready-made policy by name, or one of a TOML file. Raises SolventError."""
     name = str(name_or_path)
-    folder = resources.files("solvent").joinpath("policies")
-    ready = sorted(each.name.removesuffix(".toml") for each in folder.iterdir()) if folder.is_dir() else []
-    if name in ready:
-        return Policy.from_toml(folder.joinpath(f"{name}.toml").read_text("utf-8"), name)
-    if not name.endswith(".toml"):
-        raise SolventError(problem("policy", None, "name", name, f"one of {', '.join(ready)}; or a file *.toml"))
+    if name in policy_names() or not name.endswith(".toml"):
+        return Policy.from_toml(policy_text(name), name)
     data = _bytes(Path(name), TOML_BYTES_MOST)
     try:
         return Policy.from_toml(data.decode("utf-8"), Path(name).name)

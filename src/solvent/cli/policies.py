@@ -1,0 +1,32 @@
+"""`solvent policies`: the ready-made policies with their dates and sources, and their text."""
+
+from typing import Annotated
+
+import typer
+
+
+def policies_command(
+    name: Annotated[str, typer.Argument(help="Print this policy's TOML: a start for one of your own.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="The list as JSON.")] = False,
+) -> None:
+    """List the ready-made policies: whose rule, which parameters, as of when, from where; or print one as TOML."""
+    from rich.table import Table
+
+    from solvent.cli.shown import console, json_text, plain
+    from solvent.engine.files import policy_names, policy_text, read_policy
+
+    if name:
+        typer.echo(policy_text(name), nl=False)
+        return
+    policies = [read_policy(each) for each in policy_names()]
+    if as_json:
+        fields = ("name", "rule", "version", "as_of", "source", "notes")
+        rows = [{**{key: getattr(each, key) for key in fields}, "digest": each.digest().hex()} for each in policies]
+        typer.echo(json_text(rows))
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for head in ("name", "rule", "version", "as of", "source"):
+        table.add_column(head, overflow="fold", no_wrap=head == "as of")
+    for each in policies:
+        table.add_row(*(plain(value) for value in (each.name, each.rule, each.version, each.as_of, each.source)))
+    console().print(table)
