@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from solvent.domain import commands as c
 from solvent.domain.book import Book
 from solvent.domain.events import Entry, Refused
-from solvent.domain.instruments import STABLECOINS, USD, Instrument
+from solvent.domain.instruments import STABLECOINS, USD, Instrument, Option, Spot
 from solvent.domain.owners import INSURANCE
 from solvent.domain.policy import Policy
 from solvent.domain.symbols import instrument
@@ -18,6 +18,8 @@ from solvent.errors import SolventError, problem, raise_if
 
 HOUSE_CASH = "USDC"
 """Settlement and payment asset of generated venues."""
+PAR = "par"
+"""Source of prices that are taken at 1 USD because nobody gives one."""
 
 
 def instruments_for(assets: Sequence[str], prices: dict[str, float]) -> list[Instrument]:
@@ -31,20 +33,59 @@ def instruments_for(assets: Sequence[str], prices: dict[str, float]) -> list[Ins
     return found
 
 
-def with_cash(tick: Tick) -> Tick:
-    """A tick in which the house's cash has a price: at par where no source prices it."""
-    if any(price.name in (HOUSE_CASH, USD) for price in tick.prices):
+def instruments_of_book(
+    ids: Iterable[str], house: Sequence[Instrument], prices: dict[str, float], file: str
+) -> list[Instrument]:
+    """What a book holds beyond the house's instruments, and the USD assets that it settles in.
+
+    prices: USD by asset. Raises SolventError with every id that recorded prices cannot mark.
+    """
+    listed = {each.id for each in house}
+    found: dict[str, Instrument] = {}
+    faults = []
+    for id in ids:
+        try:
+            each = instrument(id, prices.get(instrument(id).underlying, 0.0))
+        except ValueError as error:
+            faults.append(problem(file, None, "instrument", id, str(error)))
+            continue
+        if isinstance(each, Option):
+            accepted = "spot, perpetuals and futures: candles hold no volatility to mark options with"
+            faults.append(problem(file, None, "instrument", id, accepted))
+        elif each.underlying not in prices and each.underlying not in STABLECOINS:
+            faults.append(
+                problem(file, None, "instrument", id, f"one of {', '.join(sorted(prices))}, which have prices")
+            )
+        elif not isinstance(each, Spot):
+            found.setdefault(each.settlement, instrument(each.settlement))
+            found.setdefault(each.id, each)
+        else:
+            found.setdefault(each.id, each)
+    raise_if(faults)
+    return [each for id, each in found.items() if id not in listed]
+
+
+def with_cash(tick: Tick, cash: Iterable[str] = (HOUSE_CASH,)) -> Tick:
+    """A tick in which each of `cash` (USD assets) has a price: at par where no source prices it."""
+    priced = {price.name for price in tick.prices} | {USD}
+    par = tuple(SourcePrice(name, PAR, 1.0) for name in cash if name not in priced)
+    if not par:
         return tick
-    par = SourcePrice(HOUSE_CASH, "par", 1.0)
-    return Tick(tick.ts_ns, (*tick.prices, par), tick.volume_usd_daily, tick.vol_annual, tick.funding_rate, tick.last)
+    return Tick(tick.ts_ns, (*tick.prices, *par), tick.volume_usd_daily, tick.vol_annual, tick.funding_rate, tick.last)
 
 
 def begin(engine: Engine, policy: Policy, instruments: Iterable[Instrument], first: Tick) -> None:
     """List instruments, set the policy and make the first mark. Raises SolventError with every refusal."""
     ts_ns = first.ts_ns
-    _all_accepted(engine.execute([Submission(c.ListInstrument(each)) for each in instruments], ts_ns))
-    _all_accepted(engine.execute([Submission(c.SetPolicy(policy))], ts_ns))
-    _all_accepted(engine.tick(first).entries)
+    all_accepted(engine.execute([Submission(c.ListInstrument(each)) for each in instruments], ts_ns))
+    all_accepted(engine.execute([Submission(c.SetPolicy(policy))], ts_ns))
+    all_accepted(engine.tick(first).entries)
+
+
+def change_policy(engine: Engine, policy: Policy) -> None:
+    """Set another policy from now on; nothing happens where it is the same. Raises SolventError if refused."""
+    if policy != engine.state.policy:
+        all_accepted(engine.execute([Submission(c.SetPolicy(policy))], engine.state.ts_ns))
 
 
 def prices_of(first: Tick) -> dict[str, float]:
@@ -58,7 +99,7 @@ def prices_of(first: Tick) -> dict[str, float]:
 def load_generated(engine: Engine, prices: dict[str, float], accounts: int, seed: int, insurance_usd: float) -> None:
     """Fill the engine with a generated book. Raises SolventError with every refusal."""
     submissions = generate(engine.state.universe, prices, accounts, seed, insurance_usd)
-    _all_accepted(engine.execute(submissions, engine.state.ts_ns))
+    all_accepted(engine.execute(submissions, engine.state.ts_ns))
 
 
 def load_book(engine: Engine, book: Book, insurance_usd: float) -> None:
@@ -66,10 +107,11 @@ def load_book(engine: Engine, book: Book, insurance_usd: float) -> None:
 
     Raises SolventError with every refusal.
     """
-    _all_accepted(engine.execute(_book_commands(engine.state.universe, book, insurance_usd), engine.state.ts_ns))
+    all_accepted(engine.execute(book_commands(engine.state.universe, book, insurance_usd), engine.state.ts_ns))
 
 
-def _book_commands(universe: Universe, book: Book, insurance_usd: float) -> Iterator[Submission]:
+def book_commands(universe: Universe, book: Book, insurance_usd: float) -> Iterator[Submission]:
+    """Commands that fill an engine with a given book; what it borrows is lent by a pool of twice the size."""
     rows = [book.row(account) for account in range(len(book))]
     payment = payment_asset(universe)
     debts: dict[int, int] = {}
@@ -98,7 +140,7 @@ def _book_commands(universe: Universe, book: Book, insurance_usd: float) -> Iter
         yield Submission(c.Load(account, tuple(balances), tuple(positions)))
 
 
-def _all_accepted(entries: Iterable[Entry]) -> None:
+def all_accepted(entries: Iterable[Entry]) -> None:
     """Raise one SolventError with every refusal among `entries`."""
     raise_if(
         [

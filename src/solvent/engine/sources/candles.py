@@ -64,6 +64,13 @@ class Candles:
         self.notes: tuple[str, ...] = tuple(_notes(self._series, self._times, self._funding, self.assets))
         """What the data do not hold, for reports."""
 
+    def begins(self) -> dict[str, int]:
+        """Time of each asset's first price."""
+        found: dict[str, int] = {}
+        for each in self._series:
+            found[each.asset] = min(int(each.ts[0]), found.get(each.asset, int(each.ts[0])))
+        return found
+
     def __len__(self) -> int:
         """Ticks in all."""
         return len(self._times)
