@@ -77,6 +77,7 @@ BUILT_IN = {
     "drift-v2": "solvent.margin.rules.drift_v2:DriftRule",
     "mango-v4": "solvent.margin.rules.mango_v4:MangoRule",
     "isda-csa": "solvent.margin.rules.isda_csa:IsdaCsa",
+    "paradex": "solvent.margin.rules.paradex:ParadexRule",
 }
 """Rules by name; loaded when used."""
 
