@@ -9,21 +9,43 @@ if TYPE_CHECKING:
     from solvent.domain.policy import Policy
     from solvent.domain.universe import Universe
     from solvent.engine.assess import assess, explain
+    from solvent.engine.compare import compare
+    from solvent.engine.what_if import Change, Deposit, Trade, what_if
     from solvent.errors import Problem, SolventError
 
 __version__ = "0.1.0"
 
-__all__ = ["Book", "Market", "Policy", "Problem", "SolventError", "Universe", "__version__", "assess", "explain"]
+__all__ = [
+    "Book",
+    "Change",
+    "Deposit",
+    "Market",
+    "Policy",
+    "Problem",
+    "SolventError",
+    "Trade",
+    "Universe",
+    "__version__",
+    "assess",
+    "compare",
+    "explain",
+    "what_if",
+]
 
 _HOME = {
     "Book": "solvent.domain.book",
+    "Change": "solvent.engine.what_if",
+    "Deposit": "solvent.engine.what_if",
     "Market": "solvent.domain.market",
     "Policy": "solvent.domain.policy",
     "Problem": "solvent.errors",
     "SolventError": "solvent.errors",
+    "Trade": "solvent.engine.what_if",
     "Universe": "solvent.domain.universe",
     "assess": "solvent.engine.assess",
+    "compare": "solvent.engine.compare",
     "explain": "solvent.engine.assess",
+    "what_if": "solvent.engine.what_if",
 }
 """Each public name and the module it lives in, loaded at first use: `import solvent` itself loads nothing."""
 

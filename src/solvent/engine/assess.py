@@ -46,7 +46,7 @@ def assess(book: Book | ArrowStream, market: Market | ArrowStream, policy: Polic
     SolventError
         With all problems of a frame, a policy that is unsafe, or what the rule cannot margin.
     """
-    book, market, policy = _inputs(book, market, policy)
+    book, market, policy = inputs(book, market, policy)
     prepared = rule(policy.rule).prepare(market.universe, market, policy)
     return decided(prepared, book, prepared.assess(book))
 
@@ -62,7 +62,7 @@ def explain(
     `account` may be left out where the book has only one. Raises SolventError as `assess` does, and for an
     account that is not in the book.
     """
-    book, market, policy = _inputs(book, market, policy)
+    book, market, policy = inputs(book, market, policy)
     if account is None and len(book) != 1:
         raise SolventError(problem("book", None, "account", "none", f"one of {', '.join(book.names[:8])}"))
     which = 0 if account is None else book.index(account)
@@ -79,9 +79,8 @@ def decided(prepared: Prepared, book: Book, statement: Statement) -> Statement:
     return statement
 
 
-def _inputs(
-    book: Book | ArrowStream, market: Market | ArrowStream, policy: Policy | str
-) -> tuple[Book, Market, Policy]:
+def inputs(book: Book | ArrowStream, market: Market | ArrowStream, policy: Policy | str) -> tuple[Book, Market, Policy]:
+    """Domain objects of what `assess` takes. Raises SolventError with all problems of a frame."""
     prices = market if isinstance(market, Market) else Market.from_frame(_frame(market, "market"))
     universe = prices.universe
     rows = book if isinstance(book, Book) else Book.from_frame(_frame(book, "book"), universe, prices)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from solvent.domain.book import Book
 from solvent.domain.market import Market
 from solvent.domain.policy import Policy
+from solvent.engine.assess import ArrowStream, inputs
 from solvent.engine.term_rows import TermRow, term_rows
 from solvent.engine.verdicts import ACCOUNT_STATES, REFUSED, Verdicts, labels, verdicts
 from solvent.errors import SolventError, problem
@@ -98,17 +99,19 @@ class Comparison(msgspec.Struct, frozen=True, eq=False):
         return pl.concat(parts).sort("place", "order").drop("place", "order")
 
 
-def compare(book: Book, market: Market, policies: Sequence[Policy]) -> Comparison:
-    """Every account of the book under every policy.
+def compare(book: Book | ArrowStream, market: Market | ArrowStream, policies: Sequence[Policy | str]) -> Comparison:
+    """Every account of a book under every policy; book, market and policies as `assess` takes them.
 
     An account that a rule cannot margin is `refused` there, with reason and instruments; the other rules still
     answer. Raises SolventError for fewer than two policies and for an unsafe policy.
     """
     if not 2 <= len(policies) <= POLICIES_MOST:
-        given = ", ".join(each.name for each in policies) or "none"
+        given = ", ".join(each if isinstance(each, str) else each.name for each in policies) or "none"
         raise SolventError(problem("compare", None, "policies", given, f"2 to {POLICIES_MOST} policies"))
-    answers = [verdicts(book, market, each, label) for each, label in zip(policies, labels(policies), strict=True)]
-    return Comparison(book, market, tuple(answers))
+    rows, prices, first = inputs(book, market, policies[0])
+    read = [first, *(inputs(rows, prices, each)[2] for each in policies[1:])]
+    answers = [verdicts(rows, prices, policy, label) for policy, label in zip(read, labels(read), strict=True)]
+    return Comparison(rows, prices, tuple(answers))
 
 
 def _frame(answer: Verdicts) -> "pl.DataFrame":

@@ -11,6 +11,7 @@ from solvent.domain.book import Book
 from solvent.domain.market import Market
 from solvent.domain.policy import Policy
 from solvent.domain.universe import Universe
+from solvent.engine.assess import decided
 from solvent.errors import Problem, SolventError
 from solvent.margin.rule import Prepared, rule
 from solvent.margin.rules.rows import net
@@ -23,7 +24,6 @@ BOOL = NDArray[np.bool_]
 HEALTHY, BELOW_INITIAL, LIQUIDATABLE, INSOLVENT, REFUSED = range(5)
 ACCOUNT_STATES = ("healthy", "below initial", "liquidatable", "insolvent", "refused")
 """What an account is in, the worst that holds: equity < 0 is insolvent whatever the margins."""
-_MICRO = 1e6
 _MONEY = ("equity", "initial_margin", "maintenance_margin", "collateral_value", "liabilities", "leverage")
 
 
@@ -90,7 +90,7 @@ def verdicts(book: Book, market: Market, policy: Policy, label: str = "") -> Ver
         nothing = _whole(None, np.zeros(0, np.int64), book)
         return Verdicts(policy, label or policy.name, nothing, np.full(size, REFUSED), refusals, None)
     accounts, found, refusals = _assess(prepared, book)
-    statement = _whole(found, accounts, book)
+    statement = decided(prepared, book, _whole(found, accounts, book))
     state = _states(prepared, book, statement, accounts)
     return Verdicts(policy, label or policy.name, statement, state, refusals, prepared)
 
@@ -187,18 +187,14 @@ def _whole(found: Statement | None, accounts: I64, book: Book) -> Statement:
 
 
 def _states(prepared: Prepared, book: Book, statement: Statement, accounts: I64) -> I64:
-    """State of each account; uncertain ones are decided by the exact form, whose figures then stand."""
+    """State of each account; uncertain ones are decided by the exact form."""
     state = np.full(len(book), REFUSED)
     state[accounts] = HEALTHY
     state[statement.equity < statement.initial_margin] = BELOW_INITIAL
     state[statement.liquidatable] = LIQUIDATABLE
     state[statement.equity < 0] = INSOLVENT
     for account in np.flatnonzero(~statement.certain).tolist():
-        exact = prepared.exact(book, account)
-        state[account] = _exact_state(exact)
-        statement.equity[account] = exact.equity / _MICRO
-        statement.initial_margin[account] = exact.initial_margin / _MICRO
-        statement.maintenance_margin[account] = exact.maintenance_margin / _MICRO
+        state[account] = _exact_state(prepared.exact(book, account))
     return state
 
 

@@ -17,6 +17,7 @@ from solvent.domain.market import Market
 from solvent.domain.policy import Policy
 from solvent.domain.quantities import exact, fraction_down, whole
 from solvent.domain.universe import INVERSE, LINEAR
+from solvent.engine.assess import ArrowStream, inputs
 from solvent.engine.risk import payment_asset
 from solvent.engine.term_rows import TermRow, term_rows
 from solvent.engine.verdicts import ACCOUNT_STATES, Verdicts, labels, verdicts
@@ -100,8 +101,12 @@ class WhatIf(msgspec.Struct, frozen=True, eq=False):
         return term_rows([self.before.explain(self.book, account), self.after.explain(self.book_after, account)])
 
 
-def what_if(book: Book, market: Market, policy: Policy, change: Change) -> WhatIf:
-    """Margin a book before and after a change. Raises SolventError with every fault of the change."""
+def what_if(book: Book | ArrowStream, market: Market | ArrowStream, policy: Policy | str, change: Change) -> WhatIf:
+    """Margin a book before and after a change; book, market and policy as `assess` takes them.
+
+    Raises SolventError with every fault of the change.
+    """
+    book, market, policy = inputs(book, market, policy)
     after = changed_book(book, market, change)
     market_after = shocked(market, change.factors, change.vol_factor)
     policy_after = change.policy or policy
