@@ -26,7 +26,9 @@ COMMANDS: dict[str, Command] = {
     "conform": Command("solvent.cli.conform", "conform_command", "Run reference vectors against our functions."),
     "fetch": Command("solvent.cli.fetch", "fetch_command", "Write candles of an exchange to a file."),
     "journal": Command("solvent.cli.journal", "app", "Verify, export or watch a journal."),
+    "margin": Command("solvent.cli.margin", "margin_command", "Margin a book once, and explain it."),
     "policies": Command("solvent.cli.policies", "policies_command", "List the ready-made policies, or print one."),
+    "replay": Command("solvent.cli.replay", "replay_command", "A book through recorded prices, and what was lost."),
     "snapshot": Command("solvent.cli.snapshot", "snapshot_command", "Write an exchange's market to a file."),
     "what-if": Command(
         "solvent.cli.what_if", "what_if_command", "Margins after a shock, a trade, a deposit, a policy."
