@@ -78,6 +78,8 @@ BUILT_IN = {
     "mango-v4": "solvent.margin.rules.mango_v4:MangoRule",
     "isda-csa": "solvent.margin.rules.isda_csa:IsdaCsa",
     "paradex": "solvent.margin.rules.paradex:ParadexRule",
+    "okx-pm": "solvent.margin.rules.okx_pm:OkxRule",
+    "span16": "solvent.margin.rules.span16:SpanRule",
 }
 """Rules by name; loaded when used."""
 
