@@ -122,7 +122,7 @@ class Quote(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     ticks: int
     slow_ticks: int = 0
     state: int = 0
-    """0 ok, 1 degraded, 2 halted."""
+    """0 ok, 1 degraded, 2 halted, 3 gone: an index of `market.STATES`."""
     confidence_e9: int = 0
     """Relative half-width x 1e9."""
     age_ms: int = 0

@@ -251,8 +251,9 @@ class Frozen(_Event, frozen=True):
 
 Event: TypeAlias = (
     Refused | InstrumentListed | InstrumentDelisted | AccountOpened | Deposited | Withdrawn | Transferred | Loaded
-    | Supplied | Filled | OrderOpened | OrdersCancelled | Marked | Settled | Funded | Accrued | Expired | PolicySet | Staged
-    | Liquidated | AuctionStarted | AuctionTaken | AuctionClosed | Insured | Deleveraged | LossShared | Swept | Frozen
+    | Supplied | Filled | OrderOpened | OrdersCancelled | Marked | Settled | Funded | Accrued | Expired | PolicySet
+    | Staged | Liquidated | AuctionStarted | AuctionTaken | AuctionClosed | Insured | Deleveraged | LossShared | Swept
+    | Frozen
 )  # fmt: skip
 
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from solvent.domain.instruments import USD
 from solvent.domain.universe import INVERSE, LINEAR, OPTION, SPOT, Universe
 
-OK, DEGRADED, HALTED = 0, 1, 2
-"""States of a price."""
-STATES = ("ok", "degraded", "halted")
+OK, DEGRADED, HALTED, GONE = 0, 1, 2, 3
+"""States of a price; gone: halted for so long that the last price counts no more."""
+STATES = ("ok", "degraded", "halted", "gone")
 SECONDS_A_YEAR = 31_536_000.0
 
 _COLUMNS = ("ts_ns", "ticks", "confidence", "age_s", "forward", "rate_annual", "depth_usd", "volume_usd_daily",

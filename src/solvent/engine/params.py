@@ -91,14 +91,24 @@ class PoolParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Caps of one instrument in whole USD; None is no cap."""
+    """Caps of one instrument, in whole USD and whole coins or contracts; None is no cap."""
 
     owner_usd: int | None = None
     """Collateral or notional of all accounts of one owner."""
+    owner_units: int | None = None
     total_usd: int | None = None
     """Deposits in all, or open interest."""
+    total_units: int | None = None
     daily_usd: int | None = None
     """Deposits of one day."""
+
+    def check(self, where: str) -> list[Problem]:
+        """Caps below zero."""
+        return [
+            problem(where, None, field, value, "0 or more, or nothing for no cap")
+            for field, value in msgspec.structs.asdict(self).items()
+            if value is not None and value < 0
+        ]
 
 
 class EngineParams(msgspec.Struct, frozen=True):
@@ -122,6 +132,7 @@ class EngineParams(msgspec.Struct, frozen=True):
             limit, more = parameters(Limit, table, f"policy {policy.name} limits.{id}")
             found += more
             if limit is not None:
+                found += limit.check(f"policy {policy.name} limits.{id}")
                 limits[id] = limit
         found += check_rule(policy, universe)
         raise_if(found)

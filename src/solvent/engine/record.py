@@ -30,7 +30,7 @@ class Recorder:
         row: dict[str, Any] = {"ts_ns": report.ts_ns, "degraded": report.degraded, "margin_s": report.margin_s}
         market = risk.market
         if market is not None:
-            row |= {f"price_{a}": float(p) for a, p in zip(state.universe.assets, market.index_usd, strict=True)}
+            row |= {f"price_{a}": float(p) for a, p in zip(market.universe.assets, market.index_usd, strict=True)}
         row["insurance_usd"] = fund_usd(state, risk)
         if report.statement is not None:
             counts = np.bincount(np.digitize(report.statement.health, HEALTH_EDGES), minlength=len(BANDS))

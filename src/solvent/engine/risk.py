@@ -12,7 +12,7 @@ from solvent.domain.instruments import STABLECOINS, Spot
 from solvent.domain.market import OK, Market
 from solvent.domain.policy import Policy
 from solvent.domain.universe import INVERSE, LINEAR, OPTION, Universe
-from solvent.engine.params import EngineParams
+from solvent.engine.params import EngineParams, Limit
 from solvent.errors import SolventError, problem
 from solvent.ledger.records import STAGES
 from solvent.ledger.state import State
@@ -42,7 +42,9 @@ class Risk:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._book = Book(state.universe)
+        self.universe = Universe()
+        """The instruments up to the first that has no mark yet: what can be held and margined."""
+        self._book = Book(self.universe)
         self._stale: set[int] = set()
         """Accounts whose row is read again when it is next asked for: a settlement touches all, several times."""
         self._stage: NDArray[np.int8] = np.zeros(16, np.int8)
@@ -111,21 +113,28 @@ class Risk:
 
     def _reload(self, state: State) -> None:
         self._universe, self._policy = state.universe, state.policy
-        self._book.universe = state.universe
         if state.policy is not None:
             self.params = EngineParams.of(state.policy, state.universe)
             self._rule = rule(state.policy.rule)
         self.remark(state)
 
-    def preview(self, state: State, quotes: Sequence[Quote]) -> str:
+    def preview(self, state: State, quotes: Sequence[Quote], seen_ns: int) -> str:
         """Prepare the rule for the state's quotes with `quotes` laid over them; digest of the shared tables.
 
         The next `remark` takes over what was prepared. Raises SolventError where the rule cannot use them.
         """
         after = {**state.quotes, **{quote.instrument: quote for quote in quotes}}
-        market = market_of(state.universe, after, state.ts_ns)
-        self._ahead = after, market, self._prepare(state, market, len(after))
+        market = market_of(self._marked(state, after), after, seen_ns)
+        self._ahead = after, market, self._prepare(state, market)
         return self._ahead[2].digest() if self._ahead[2] else ""
+
+    def _marked(self, state: State, quotes: Mapping[int, Quote]) -> Universe:
+        """The universe up to the first instrument without a quote; the same object while that is the same."""
+        size = next((i for i in range(len(state.universe)) if i not in quotes), len(state.universe))
+        if size == len(state.universe):
+            return state.universe
+        known = state.universe.instruments[:size]
+        return self.universe if self.universe.instruments == known else Universe(known)
 
     def remark(self, state: State) -> None:
         """Build the market of the state's quotes and prepare the rule for it."""
@@ -135,15 +144,22 @@ class Risk:
         if self._ahead is not None and self._ahead[0] == state.quotes:
             _, self.market, self.prepared = self._ahead
         else:
-            self.market = market_of(state.universe, state.quotes, state.marked_ns or state.ts_ns)
-            self.prepared = self._prepare(state, self.market, len(state.quotes))
+            self.market = market_of(self._marked(state, state.quotes), state.quotes, state.marked_ns)
+            self.prepared = self._prepare(state, self.market)
+        self.universe = self._book.universe = self.market.universe
         self._ahead = None
         self._exposure = self._volume = None
 
-    def _prepare(self, state: State, market: Market, quoted: int) -> Prepared | None:
-        if state.policy is None or self._rule is None or quoted < len(state.universe):
+    def _prepare(self, state: State, market: Market) -> Prepared | None:
+        if state.policy is None or self._rule is None or not len(market.universe):
             return None
-        return self._rule.prepare(state.universe, market, state.policy)
+        return self._rule.prepare(market.universe, market, state.policy)
+
+    def parameters(self) -> EngineParams:
+        """What the engine reads from the policy. Raises SolventError before one is set."""
+        if self.params is None:
+            raise SolventError(problem("engine", None, "policy", "none", "a policy"))
+        return self.params
 
     def exposure_usd(self) -> F64:
         """(I,) USD that one lot is exposed to: notional, for options that of their delta."""
@@ -161,10 +177,14 @@ class Risk:
             self._volume = np.where(traded > 0, traded, default)
         return self._volume
 
+    def limit_of(self, state: State, instrument: int) -> Limit | None:
+        """Caps of an instrument's listing."""
+        return self.params.limits.get(state.universe[instrument].id) if self.params else None
+
     def ready(self) -> Prepared:
         """The prepared rule. Raises SolventError before every instrument has a mark and a policy is set."""
         if self.prepared is None:
-            raise SolventError(problem("engine", None, "mark", "none", "a policy and a mark for every instrument"))
+            raise SolventError(problem("engine", None, "mark", "none", "a policy and a mark"))
         return self.prepared
 
     def statement(self, accounts: I64 | None = None) -> Statement:
@@ -183,19 +203,19 @@ class Risk:
 
     def exact_after(self, state: State, account: int, row: Row) -> ExactStatement:
         """The integer form of an account if its row were `row`; open orders as they are."""
-        trial = Book(state.universe, (state.accounts[account].name,))
+        return self.exact_of(state, account, row, orders_of(state, account))
+
+    def exact_of(self, state: State, account: int, row: Row, orders: list[Order]) -> ExactStatement:
+        """The integer form of an account if its row and its open orders were these."""
+        trial = Book(self.universe, (state.accounts[account].name,))
         trial.set_row(0, *row)
-        orders = orders_of(state, account)
         if orders:
             trial.orders[0] = orders
         return self.ready().exact(trial, 0)
 
     def exact_with_order(self, state: State, account: int, order: Order) -> ExactStatement:
         """The integer form of an account if one more order were open."""
-        trial = Book(state.universe, (state.accounts[account].name,))
-        trial.set_row(0, *row_of(state, account))
-        trial.orders[0] = [*orders_of(state, account), order]
-        return self.ready().exact(trial, 0)
+        return self.exact_of(state, account, row_of(state, account), [*orders_of(state, account), order])
 
     def atom_value(self, state: State, asset: int) -> int:
         """USD x E24 of one atom at the guarded mark."""
@@ -239,6 +259,8 @@ def market_of(universe: Universe, quotes: Mapping[int, Quote], ts_ns: int) -> Ma
     confidence = np.zeros(size)
     forward, vol, volume, spread = np.full(size, np.nan), np.full(size, np.nan), np.full(size, np.nan), np.zeros(size)
     for i, quote in quotes.items():
+        if i >= size:
+            continue
         ticks[i], slow[i], status[i] = quote.ticks, quote.slow_ticks or quote.ticks, quote.state
         confidence[i], spread[i] = quote.confidence_e9 / 1e9, quote.spread_e9 / 1e9
         if quote.forward_ticks:
@@ -292,11 +314,14 @@ def payment_asset(universe: Universe) -> int:
 
 
 def profit_atoms(state: State, instrument: int, lots: int, quote: int) -> int:
-    """Unsettled profit v of (lots, quote leg) at the mark in settlement atoms, rounded down."""
+    """Unsettled profit v of (lots, quote leg) at the mark in settlement atoms, rounded down.
+
+    Of an option only the quote leg: what is unpaid of a premium or of its intrinsic value.
+    """
     universe = state.universe
     form = universe.terms.form[instrument]
     mark = state.quotes[instrument].ticks
-    return quote + trade_quote(universe, instrument, -lots, mark) if form in (LINEAR, INVERSE) else 0
+    return quote + trade_quote(universe, instrument, -lots, mark) if form in (LINEAR, INVERSE) else quote
 
 
 def trade_quote(universe: Universe, instrument: int, lots: int, price_ticks: int) -> int:
@@ -315,6 +340,6 @@ def states_of(state: State, instruments: Iterable[int]) -> int:
         index = int(universe.house_spot[universe.terms.underlying[i]])
         for each in (i, int(universe.terms.settlement[i]), index):
             quote = state.quotes.get(each)
-            if quote is not None:
+            if quote is not None and each not in state.expired:
                 worst = max(worst, quote.state)
     return worst

@@ -2,27 +2,28 @@
 
 from solvent.domain import commands as c
 from solvent.domain import events as e
-from solvent.domain.market import OK, STATES
 from solvent.domain.owners import INSURANCE, MARKET, OUTSIDE, POOL
-from solvent.domain.quantities import ATOM_BOUND, LOT_BOUND
+from solvent.domain.quantities import div_up
 from solvent.engine.decide.moves import Moves
 from solvent.engine.decide.refusal import (
     Refusal,
+    doubt,
     fits_book,
     is_spot,
     known_account,
     known_asset,
     known_instrument,
+    marked,
     positive_atoms,
     refuse_unless,
     tradable,
 )
-from solvent.engine.risk import Risk, row_of, states_of
+from solvent.engine.risk import E24, MICRO_E24, Risk, profit_atoms, row_of
+from solvent.ledger.apply import DAY_NS
 from solvent.ledger.records import HEALTHY
 from solvent.ledger.state import State
 from solvent.pools import shares
 
-DAY_NS = 86_400 * 10**9
 NAME_MOST = 200
 
 
@@ -48,6 +49,7 @@ def deposit(state: State, risk: Risk, command: c.Deposit) -> tuple[e.Event, ...]
         known_account(state, command.account)
         isolated = state.accounts[command.account].isolated
         refuse_unless(isolated in (-1, command.asset), f"{spot.id}: the settlement asset of the isolated account")
+        marked(state, risk, command.asset)
         fits_book(state, command.account, command.asset, command.atoms)
         _within_caps(state, risk, command)
     postings = ((command.account, command.asset, command.atoms), (OUTSIDE, command.asset, -command.atoms))
@@ -55,18 +57,27 @@ def deposit(state: State, risk: Risk, command: c.Deposit) -> tuple[e.Event, ...]
 
 
 def _within_caps(state: State, risk: Risk, command: c.Deposit) -> None:
-    """Owner and total caps of the asset's listing."""
-    limit = risk.params.limits.get(state.universe[command.asset].id) if risk.params else None
+    """Owner, total and daily caps of the asset's listing."""
+    limit = risk.limit_of(state, command.asset)
     if limit is None:
         return
-    value = risk.atom_value(state, command.asset)
-    owner = state.accounts[command.account].owner
-    held = sum(max(0, state.balance(each, command.asset)) for each in state.owned[owner]) + command.atoms
-    if limit.owner_usd is not None:
-        refuse_unless(held * value <= limit.owner_usd * 10**24, f"owner cap of {limit.owner_usd} USD")
-    if limit.total_usd is not None:
-        total = -state.balance(OUTSIDE, command.asset) + command.atoms
-        refuse_unless(total * value <= limit.total_usd * 10**24, f"total cap of {limit.total_usd} USD")
+    asset, value = command.asset, risk.atom_value(state, command.asset)
+    unit = 10 ** state.universe.spot_of(asset).decimals
+    held = owner_atoms(state, state.accounts[command.account].owner, asset) + command.atoms
+    total = -state.balance(OUTSIDE, asset) + command.atoms
+    today = state.deposited.get(asset, 0) if state.deposited_day == state.ts_ns // DAY_NS else 0
+    for amount, usd, units, name in (
+        (held, limit.owner_usd, limit.owner_units, "owner cap"),
+        (total, limit.total_usd, limit.total_units, "total cap"),
+        (today + command.atoms, limit.daily_usd, None, "daily cap"),
+    ):
+        refuse_unless(usd is None or amount * value <= usd * E24, f"{name} of {usd} USD")
+        refuse_unless(units is None or amount <= units * unit, f"{name} of {units} coins")
+
+
+def owner_atoms(state: State, owner: str, asset: int) -> int:
+    """What all accounts of an owner hold of an asset, debts left out."""
+    return sum(max(0, state.balance(each, asset)) for each in state.owned[owner])
 
 
 def withdraw(state: State, risk: Risk, command: c.Withdraw) -> tuple[e.Event, ...]:
@@ -97,21 +108,25 @@ def load(state: State, risk: Risk, command: c.Load) -> tuple[e.Event, ...]:
     """Take over an account from another system."""
     account = command.account
     known_account(state, account)
+    risk.ready()
     refuse_unless(
         not state.balances.get(account) and not state.positions.get(account), "an account that has nothing yet"
     )
+    isolated = state.accounts[account].isolated
     moves = Moves(state)
     for asset, atoms in command.balances:
         known_asset(state, asset)
-        fits_book(state, account, asset, atoms)
-        if atoms < 0:
-            borrowable(state, account, asset, -atoms)
+        marked(state, risk, asset)
+        refuse_unless(isolated in (-1, asset), "balances in the settlement asset of the isolated account")
         moves.pay(OUTSIDE, account, asset, atoms)
     for instrument, lots, quote in command.positions:
         tradable(state, instrument)
+        marked(state, risk, instrument)
         refuse_unless(not is_spot(state, instrument), "positions in derivatives")
-        refuse_unless(abs(lots) < LOT_BOUND and abs(quote) < ATOM_BOUND, "a position below 2**63 lots")
+        settles = int(state.universe.terms.settlement[instrument])
+        refuse_unless(isolated in (-1, settles), "positions that settle in the asset of the isolated account")
         moves.give(MARKET, account, instrument, lots, quote)
+    moves.refuse_beyond_limits()
     return (e.Loaded(account=account, postings=tuple(moves.postings), legs=tuple(moves.legs)),)
 
 
@@ -166,24 +181,35 @@ def borrowable(state: State, account: int, asset: int, atoms: int) -> None:
     )
 
 
+def _unsettled_micro(state: State, risk: Risk, account: int) -> int:
+    """Positive unsettled profits in 1e-6 USD, up: what counts in equity but cannot be taken out, nor lent against."""
+    worth = 0
+    for i, (lots, quote) in state.positions.get(account, {}).items():
+        payer = int(state.universe.terms.settlement[i])
+        worth += max(0, profit_atoms(state, i, lots, quote)) * risk.atom_value(state, payer)
+    return div_up(worth, MICRO_E24)
+
+
 def _outflow(state: State, risk: Risk, account: int, asset: int, atoms: int) -> tuple[e.Verdict, ...]:
     """The gates on money that leaves an account; the verdict after it."""
     known_account(state, account)
     spot = known_asset(state, asset)
     positive_atoms(atoms)
+    marked(state, risk, asset)
     record = state.accounts[account]
+    refuse_unless(record.isolated in (-1, asset), "the settlement asset of the isolated account")
     refuse_unless(not record.frozen, "an account that is not frozen")
     refuse_unless(record.stage == HEALTHY, f"an account that is healthy, not {record.stage}")
     borrowable(state, account, asset, atoms)
-    row = row_of(state, account)
-    worst = states_of(state, [*row.instruments, asset])
-    refuse_unless(worst == OK, f"prices that are ok: one that the account depends on is {STATES[worst]}")
+    reason = doubt(state, risk, [*row_of(state, account).instruments, asset])
+    refuse_unless(not reason, reason)
     moves = Moves(state)
     moves.pay(account, OUTSIDE, asset, atoms)
     exact = risk.exact_after(state, account, moves.row(account))
-    if exact.below_initial:
+    unsettled = _unsettled_micro(state, risk, account) if moves.balance(account, asset) < 0 else 0
+    if exact.equity - unsettled < exact.initial_margin:
         raise Refusal(
-            f"{spot.id}: equity after it {exact.equity / 1e6:.6f} USD, at least the initial margin "
-            f"{exact.initial_margin / 1e6:.6f} USD"
+            f"{spot.id}: equity after it {exact.equity / 1e6:.6f} USD, of which unsettled profit "
+            f"{unsettled / 1e6:.6f} USD backs no loan, at least the initial margin {exact.initial_margin / 1e6:.6f} USD"
         )
     return (e.Verdict(account, exact.equity, exact.initial_margin, exact.maintenance_margin),)

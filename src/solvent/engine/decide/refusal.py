@@ -1,8 +1,12 @@
 """Saying no: the reason that a caller is told, and the checks that most commands share."""
 
-from solvent.domain.instruments import Spot
+from collections.abc import Iterable
+
+from solvent.domain.instruments import Spot, expiry_ns
+from solvent.domain.market import OK, STATES
 from solvent.domain.quantities import ATOM_BOUND, LOT_BOUND
 from solvent.domain.universe import SPOT
+from solvent.engine.risk import Risk, states_of
 from solvent.ledger.state import State
 
 
@@ -49,11 +53,32 @@ def some_lots(lots: int) -> None:
 
 
 def tradable(state: State, instrument: int) -> None:
-    """Refuse expired, frozen and delisted instruments."""
+    """Refuse expired and frozen instruments."""
     known_instrument(state, instrument)
-    id = state.universe[instrument].id
-    refuse_unless(instrument not in state.expired, f"{id} has expired")
-    refuse_unless(instrument not in state.frozen, f"{id} is frozen")
+    each = state.universe[instrument]
+    expires_ns = expiry_ns(each)
+    past = instrument in state.expired or 0 < expires_ns <= state.ts_ns
+    refuse_unless(not past, f"{each.id} has expired")
+    refuse_unless(instrument not in state.frozen, f"{each.id} is frozen")
+
+
+def marked(state: State, risk: Risk, instrument: int) -> None:
+    """Refuse what has no mark yet: it cannot be margined."""
+    good = instrument < len(risk.universe)
+    refuse_unless(good, f"{state.universe[instrument].id}: an instrument with a mark, and all listed before it too")
+
+
+def doubt(state: State, risk: Risk, instruments: Iterable[int]) -> str:
+    """Why there is no new risk in what depends on these instruments; empty where their prices are good.
+
+    A clock that runs ahead of the marks is as bad as a price that is not ok.
+    """
+    most_s = risk.parameters().oracle.halt_age_s
+    ahead_s = (state.ts_ns - state.marked_ns) / 1e9
+    if ahead_s > most_s:
+        return f"marks of the last {most_s:g} s: the clock is {ahead_s:.0f} s ahead of them"
+    worst = states_of(state, instruments)
+    return "" if worst == OK else f"prices that are ok: one that the account depends on is {STATES[worst]}"
 
 
 def fits_book(state: State, account: int, asset: int, atoms: int) -> None:
