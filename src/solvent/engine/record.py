@@ -6,7 +6,7 @@ import numpy as np
 
 from solvent.domain import events as e
 from solvent.engine.engine import Engine, TickReport
-from solvent.engine.summary import fund_usd
+from solvent.engine.summary import fund_usd, margin_to_notional
 
 if TYPE_CHECKING:
     import polars as pl
@@ -36,6 +36,7 @@ class Recorder:
             counts = np.bincount(np.digitize(report.statement.health, HEALTH_EDGES), minlength=len(BANDS))
             row |= dict(zip(BANDS, counts.tolist(), strict=True))
             row["equity_usd"] = float(report.statement.equity.sum())
+            row["margin_to_notional"] = margin_to_notional(report.statement)
             row["initial_margin_usd"] = float(report.statement.initial_margin.sum())
             row["uncovered"] = int((report.statement.equity < 0).sum())
         self.ticks.append(row)

@@ -67,6 +67,9 @@ class Run(NamedTuple):
     policy: Policy
     book: str
     """Where the book is from."""
+    start: str
+    """Time of the first tick, UTC; of those that this run did where it continued another."""
+    end: str
     notes: tuple[str, ...]
     """What the data do not hold."""
 
@@ -153,7 +156,8 @@ def run(setup: Setup, journal: Journal, progress: Progress | None = None) -> Run
     notes = [*setup.source.notes, *_at_par(ticks)]
     if done:
         notes.append(f"continued from {journal.name}: figures are of what came after its first {done} ticks")
-    return Run(tally.finish(engine.state, engine.risk), *recorder.frames(), setup.policy, book, tuple(notes))
+    span = _iso(ticks[min(done, len(ticks) - 1)].ts_ns), _iso(ticks[-1].ts_ns)
+    return Run(tally.finish(engine.state, engine.risk), *recorder.frames(), setup.policy, book, *span, tuple(notes))
 
 
 def _instruments(setup: Setup) -> tuple[list[Instrument], tuple[str, ...]]:

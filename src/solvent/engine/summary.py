@@ -9,6 +9,7 @@ from solvent.domain.owners import INSURANCE
 from solvent.engine.engine import TickReport
 from solvent.engine.risk import MICRO_E24, Risk
 from solvent.ledger.state import State
+from solvent.margin.statement import Statement
 
 
 class Summary(msgspec.Struct):
@@ -65,9 +66,7 @@ class Tally:
         found.accounts_liquidated = len(self._liquidated)
         statement = report.statement
         if statement is not None:
-            solvent = statement.equity > 0
-            notional = float((statement.leverage[solvent] * statement.equity[solvent]).sum())
-            self._margin += float(statement.initial_margin.sum()) / notional if notional else 0.0
+            self._margin += margin_to_notional(statement)
             found.initial_margin_to_notional = self._margin / found.ticks
             found.uncovered_accounts_peak = max(found.uncovered_accounts_peak, int((statement.equity < 0).sum()))
 
@@ -107,6 +106,13 @@ class Tally:
         self.summary.conserved = state.conserved()
         self.summary.state_hash = state.hash().hex()
         return self.summary
+
+
+def margin_to_notional(statement: Statement) -> float:
+    """Initial margin of all accounts over the notional of those with equity above zero; 0 where there is none."""
+    solvent = statement.equity > 0
+    notional = float((statement.leverage[solvent] * statement.equity[solvent]).sum())
+    return float(statement.initial_margin.sum()) / notional if notional else 0.0
 
 
 def fund_usd(state: State, risk: Risk) -> float:
