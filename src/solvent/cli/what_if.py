@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ACCOUNTS_SHOWN = 40
 EXPLAINED = 3
 EXPLAINED_JSON = 20
-_FACTOR = re.compile(r"(?P<sign>[+-])(?P<percent>\d+(\.\d+)?)%|x(?P<times>\d+(\.\d+)?)")
+_FACTOR = re.compile(r"(?P<sign>[+-])(?P<percent>\d+(\.\d+)?)%|x(?P<times>\d+(\.\d+)?)", re.ASCII)
 FACTOR_ACCEPTED = "a change such as -20%, +10% or x1.5"
 
 
