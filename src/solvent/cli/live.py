@@ -123,9 +123,14 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     commands_per_s: float = 0.0
     margin: Latency = Latency()
     commit: Latency = Latency()
+    margin_s: float = 0.0
+    """Of this tick, as `commit_s`."""
+    commit_s: float = 0.0
     refused_prices: int = 0
     refused_last: str = ""
     stopping: bool = False
+    late_s: float = 0.0
+    """Wall time since a block was due, where that is worth telling."""
 
 
 # Numbers
@@ -192,15 +197,15 @@ def clock(ts_ns: int, format: str = "%Y-%m-%d %H:%M:%S") -> str:
 # Small graphs
 
 
-def sparkline(values: Sequence[float], width: int) -> str:
-    """The values in `width` blocks or fewer, between their lowest and their highest."""
+def sparkline(values: Sequence[float], width: int, floor: float | None = None) -> str:
+    """The values in `width` blocks or fewer, between `floor` or their lowest and their highest."""
     if not values or width < 1:
         return ""
     size = min(width, len(values))
     kept = [values[(k + 1) * len(values) // size - 1] for k in range(size)]
-    low, high = min(kept), max(kept)
+    low, high = min(kept) if floor is None else floor, max(kept)
     if high <= low:
-        return BLOCKS[3] * size
+        return BLOCKS[3 if floor is None else 0] * size
     return "".join(BLOCKS[min(7, int(8 * (value - low) / (high - low)))] for value in kept)
 
 
@@ -211,14 +216,15 @@ def bar(share: float, width: int) -> str:
 
 
 class Graph:
-    """A sparkline or bar that takes the width it is given."""
+    """A sparkline (of several values) or bar (of a share) that takes the width it is given."""
 
-    def __init__(self, values: Sequence[float] | float, style: str) -> None:
-        self.values, self.style = values, style
+    def __init__(self, values: Sequence[float] | float, style: str, floor: float | None = None) -> None:
+        self.values, self.style, self.floor = values, style, floor
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width
-        drawn = bar(self.values, width) if isinstance(self.values, float) else sparkline(self.values, width)
+        values = self.values
+        drawn = bar(values, width) if isinstance(values, float) else sparkline(values, width, self.floor)
         yield Text(drawn, self.style, no_wrap=True, end="")
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
@@ -267,13 +273,13 @@ def bands(view: View) -> Panel:
     for (label, count), style in zip(view.bands, BAND_STYLE, strict=False):
         shown = Text(f"{count:,}", style if count else "dim")
         table.add_row(Text(label, "dim" if not count else ""), shown, Graph(count / most, style))
-    return _panel(table, f"{view.accounts:,} accounts by health = equity / maintenance margin")
+    return _panel(table, f"{view.accounts:,} accounts by health")
 
 
 def worst(view: View, rows: int, whole_table: bool = True) -> Panel:
     """The accounts that are closest to or furthest beyond their maintenance margin."""
     table = Table(box=None, expand=True, padding=(0, 1, 0, 0), header_style="dim", show_edge=False)
-    names = ["account", "equity", "initial", "maintenance", "health", "now", "stage"]
+    names = ["account", "equity", "initial", "maintenance", "health", "after", "stage"]
     for name in names if whole_table else [each for each in names if each != "initial"]:
         table.add_column(name, justify="left" if name in ("account", "stage") else "right", no_wrap=True)
     for each in view.worst[:rows]:
@@ -284,17 +290,16 @@ def worst(view: View, rows: int, whole_table: bool = True) -> Panel:
         cells += [whole(each.maintenance_margin), health_text(each.health), health_text(each.health_now)]
         table.add_row(*cells, Text(each.stage, STAGE_STYLE.get(each.stage, "")))
     shown: RenderableType = table if view.worst else Text("no account has a position", "dim")
-    return _panel(shown, "Worst accounts at the mark, and now")
+    return _panel(shown, "Worst accounts: health at the mark, and after this block")
 
 
 def stages(view: View) -> Text:
     """How many accounts stand where in the waterfall."""
-    line = Text(no_wrap=True)
-    for stage in ("called", "liquidating", "auction", "insolvent"):
-        count = view.stages.get(stage, 0)
-        line.append(f"{count:,} {stage}", STAGE_STYLE[stage] if count else "dim")
-        line.append("  ")
-    return line
+    found = [(view.stages[stage], stage) for stage in STAGE_STYLE if view.stages.get(stage)]
+    if not found:
+        return Text("no account is called", "dim")
+    words = [Text(f"{count:,} {stage}", STAGE_STYLE[stage]) for count, stage in found]
+    return Text("  ", no_wrap=True, overflow="ellipsis").join(words)
 
 
 def tape(view: View, rows: int, narrow: bool = False) -> Panel:
@@ -308,9 +313,8 @@ def tape(view: View, rows: int, narrow: bool = False) -> Panel:
             Text("" if narrow and each.usd is not None else each.what, "dim"),
             Text("" if each.usd is None else short(each.usd)),
         )
-    called = sum(view.stages.values())
     style = "red" if view.stages.get("liquidating") or view.stages.get("auction") else "bright_black"
-    return _panel(Group(stages(view), table), f"Waterfall, {called:,} accounts", style)
+    return _panel(Group(stages(view), table), "Waterfall", style)
 
 
 def auctions(view: View, rows: int) -> Panel:
@@ -327,20 +331,27 @@ def auctions(view: View, rows: int) -> Panel:
 
 def losses(view: View) -> Panel:
     """The insurance fund and what it and others had to bear."""
-    spent = view.fund_usd < 0.999 * view.fund_start_usd
-    colour = "red" if view.fund_usd < 0.25 * view.fund_start_usd else "yellow" if spent else "green"
     table = _grid("<", ">", "*")
-    table.add_row("insurance fund", Text(whole(view.fund_usd), f"bold {colour}"), Graph(view.fund_history, colour))
+    colour = fund_style(view)
+    fund = Graph(view.fund_history, colour, floor=0.0)
+    table.add_row("insurance fund", Text(whole(view.fund_usd), f"bold {colour}"), fund)
 
-    def line(name: str, amount: str, bad: bool, note: str = "") -> None:
-        table.add_row(Text(name), Text(amount, "bold red" if bad else "dim"), Text(note, "dim"))
+    def line(name: str, value: float, note: str = "") -> None:
+        table.add_row(name, Text(whole(value), "bold red" if value else "dim"), Text(note, "dim"))
 
-    line("shortfall", whole(view.shortfall_usd), view.shortfall_usd > 0, "owed beyond what was owned")
-    line("paid by the fund", whole(view.insurance_used_usd), view.insurance_used_usd > 0)
-    line("deleveraged", f"{view.deleveraged:,}", view.deleveraged > 0, "counterparties")
-    line("shared loss", whole(view.socialised_usd), view.socialised_usd > 0)
-    line("bad debt", whole(view.bad_debt_usd), view.bad_debt_usd > 0)
+    line("shortfall", view.shortfall_usd)
+    line("paid by the fund", view.insurance_used_usd, f"of {short(view.fund_start_usd)}")
+    line("deleveraged", view.deleveraged, "accounts")
+    line("shared loss", view.socialised_usd)
+    line("bad debt", view.bad_debt_usd)
     return _panel(table, "Losses, USD")
+
+
+def fund_style(view: View) -> str:
+    """Green while the fund is whole, red when little of it is left."""
+    if view.fund_usd < 0.25 * view.fund_start_usd:
+        return "red"
+    return "yellow" if view.fund_usd < 0.999 * view.fund_start_usd else "green"
 
 
 def pace(view: View) -> Panel:
@@ -351,10 +362,10 @@ def pace(view: View) -> Panel:
         table.add_row(name, Text(value, "bold"), Text(note, "dim"))
 
     line("liquidations", f"{view.liquidations:,}", f"{short(view.liquidated_usd)} USD")
-    line("commands", f"{view.commands_per_s:,.0f}/s", f"{view.commands:,} in all")
-    line("margin", latency(view.margin.p50_s), f"p99 {latency(view.margin.p99_s)}, all accounts")
-    line("journal", latency(view.commit.p50_s), f"p99 {latency(view.commit.p99_s)}, durable")
-    line("block", f"{view.height:,}", f"{view.ticks:,} ticks")
+    line("commands/s", f"{view.commands_per_s:,.0f}", f"{view.commands:,} in all")
+    line("margin of all", latency(view.margin.p50_s), f"p99 {latency(view.margin.p99_s)}")
+    line("journal commit", latency(view.commit.p50_s), f"p99 {latency(view.commit.p99_s)}")
+    line("ticks", f"{view.ticks:,}", f"block {view.height:,}")
     line("refused prices", f"{view.refused_prices:,}", view.refused_last)
     return _panel(table, "Engine")
 
@@ -376,6 +387,8 @@ def mood(view: View) -> Text:
     """One word on how things stand."""
     if view.stopping:
         return Text(" stopping ", "black on yellow")
+    if view.late_s:
+        return Text(f" next block takes {duration(view.late_s)} ", "black on yellow")
     if any(each.state != "ok" for each in view.prices):
         return Text(" prices in doubt ", "black on yellow")
     under_way = sum(view.stages.get(stage, 0) for stage in ("liquidating", "auction", "insolvent"))
@@ -385,14 +398,16 @@ def mood(view: View) -> Text:
     return Text(" calm ", "black on green")
 
 
-def header(view: View) -> Table:
+def header(view: View, narrow: bool = False) -> Table:
     """Whose market, what time it is there, how things stand."""
     table = Table.grid(expand=True, padding=(0, 1))
     table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     table.add_column(justify="right", no_wrap=True)
     left = Text.assemble((" Solvent ", "bold reverse"), " ", (view.source, "bold"))
-    right = Text.assemble(clock(view.ts_ns), (" UTC  ", "dim"), f"block {view.height:,}  ", mood(view))
-    table.add_row(left, right)
+    right = Text.assemble(clock(view.ts_ns, "%Y-%m-%d %H:%M UTC"), "  ")
+    if not narrow:
+        right.append(f"block {view.height:,}  ", "dim")
+    table.add_row(left, right + mood(view))
     return table
 
 
@@ -403,22 +418,38 @@ def footer(view: View) -> Text:
 
 def screen(view: View, width: int, height: int) -> Layout:
     """The whole view for a terminal of `width` x `height` characters."""
-    top = Layout(size=max(len(view.bands), min(len(view.prices), 8), 1) + 2, name="top")
-    top.split_row(Layout(prices(view)), Layout(bands(view)))
-    layout = Layout()
+    upper = max(len(view.bands), min(len(view.prices), 8), 1) + 2
     if width < WIDE or height < TALL:
-        bottom = Layout(size=8, name="bottom")
-        bottom.split_row(Layout(tape(view, 6, narrow=True), ratio=4), Layout(_figures(view), ratio=3))
-        rest = height - 1 - (top.size or 0) - 8
-        layout.split_column(Layout(header(view), size=1), top, Layout(worst(view, rest - 3, width >= 70)), bottom)
-        return layout
-    bottom = Layout(size=8, name="bottom")
-    bottom.split_row(Layout(losses(view), ratio=5), Layout(auctions(view, 6), ratio=4), Layout(pace(view), ratio=5))
-    rest = height - 2 - (top.size or 0) - 8
-    middle = Layout(name="middle")
-    middle.split_row(Layout(worst(view, rest - 3), ratio=6), Layout(tape(view, rest - 2), ratio=5))
-    layout.split_column(Layout(header(view), size=1), top, middle, bottom, Layout(footer(view), size=1))
+        rest = height - 1 - upper - 8
+        rows = [Layout(header(view, narrow=True), size=1), _row(upper, prices(view), bands(view))]
+        if rest > 3:  # borders and head of the table
+            rows.append(Layout(worst(view, rest - 3, width >= 70)))
+        rows.append(_row(8 if rest > 3 else None, tape(view, 6, narrow=True), _figures(view)))
+    else:
+        rest = height - 2 - upper - 8
+        rows = [
+            Layout(header(view), size=1),
+            _row(upper, prices(view), bands(view)),
+            _row(None, worst(view, rest - 3), tape(view, rest - 2)),
+            _row(8, _halves(losses(view), auctions(view, 6)), pace(view)),
+            Layout(footer(view), size=1),
+        ]
+    layout = Layout()
+    layout.split_column(*rows)
     return layout
+
+
+def _row(height: int | None, left: RenderableType, right: RenderableType) -> Layout:
+    """Two panels side by side, the left one a little wider, the same in every row."""
+    row = Layout(size=height)
+    row.split_row(Layout(left, ratio=6), Layout(right, ratio=5))
+    return row
+
+
+def _halves(left: RenderableType, right: RenderableType) -> Layout:
+    row = Layout()
+    row.split_row(Layout(left, ratio=7), Layout(right, ratio=5))
+    return row
 
 
 def starting(source: str, steps: Sequence[tuple[str, float]], elapsed_s: float, height: int) -> RenderableType:

@@ -59,7 +59,7 @@ class SimulationParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     jumps_daily: float = 1.0
     jump_size: float = 0.02
     """Standard deviation of a jump's log size."""
-    crash_first_tick: int = 30
+    crash_first_tick: int = 20
     crash_every_ticks: int = 720
     """0: one crash only."""
     crash_ticks: int = 40

@@ -1,0 +1,229 @@
+"""A venue to run: source, journal and engine, with a generated book that begins anew or goes on where it ended."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+
+import msgspec
+
+from solvent.domain.events import Event
+from solvent.domain.instruments import STABLECOINS, USD, Spot
+from solvent.domain.owners import MARKET
+from solvent.engine import start
+from solvent.engine.engine import Engine, TickReport
+from solvent.engine.files import read_candles, read_policy
+from solvent.engine.sources.candles import Candles
+from solvent.engine.sources.live import PERIOD_S, Live
+from solvent.engine.sources.simulated import Simulated
+from solvent.engine.sources.tick import Source, Tick
+from solvent.errors import Problem, SolventError, problem, raise_if
+from solvent.ledger import snapshots
+from solvent.ledger.journal import Journal, MemoryJournal
+from solvent.ledger.sqlite import SqliteJournal
+from solvent.ledger.state import State
+
+MEMORY = "memory"
+SIMULATED, REPLAY, LIVE = "simulated", "replay:", "ccxt:"
+ACCOUNTS = 10_000
+POLICY = "portfolio"
+INSURANCE_USD = 2_000_000.0
+SIMULATED_ASSETS = ("BTC", "ETH", "SOL")
+LIVE_ASSETS = ("BTC", "ETH")
+
+Say = Callable[[str], None]
+"""Told of each step of the way as it begins."""
+
+
+class VenueOptions(msgspec.Struct, frozen=True):
+    """What a venue is made of. None: the default for a new venue; for an old one what its journal holds."""
+
+    source: str = SIMULATED
+    """`simulated`, `replay:PATH` or `ccxt:EXCHANGE[,EXCHANGE]`."""
+    store: str = MEMORY
+    """A journal's file, or `memory`."""
+    assets: tuple[str, ...] | None = None
+    accounts: int | None = None
+    seed: int = 7
+    policy: str | None = None
+    """Name or file; on an old venue it takes effect from now on."""
+    insurance_usd: float | None = None
+    ticks_per_s: float | None = None
+    """How often a live source is asked."""
+    endpoint: str | None = None
+    """URL in place of a live source's own hosts."""
+
+
+class Venue:
+    """An engine that serves, and the ticks still to come. A context: leaving it closes engine and journal."""
+
+    def __init__(self, engine: Engine, source: Source, ticks: Iterator[Tick], clock: "MarketClock | None") -> None:
+        self.engine, self.source = engine, source
+        self._ticks, self._clock = ticks, clock
+
+    def run(self) -> Iterator[TickReport]:
+        """Take the ticks one by one; a report for each, once its block is durable. Raises as `Engine.tick`."""
+        for tick in self._ticks:
+            if self._clock is not None:
+                self._clock.ts_ns = tick.ts_ns
+            report = self.engine.tick(start.with_cash(tick))
+            if isinstance(self.source, Simulated):
+                self.source.after(sold_usd(self.engine, report))
+            yield report
+
+    def __enter__(self) -> "Venue":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Commit what has gathered and let go of the journal; where all went well save the state beside it."""
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            return  # whoever insists is not kept waiting: what is durable stays so
+        self.engine.close()
+        if kind is None:
+            snapshots.save(self.engine.journal, self.engine.state)
+        self.engine.journal.close()
+
+
+class MarketClock:
+    """Time as the source tells it: what is simulated or replayed happens at the time of its ticks."""
+
+    def __init__(self, ts_ns: int) -> None:
+        self.ts_ns = ts_ns
+
+    def __call__(self) -> int:
+        return self.ts_ns
+
+
+def open_venue(
+    options: VenueOptions, say: Say = lambda step: None, sleep: Callable[[float], None] = time.sleep
+) -> Venue:
+    """Open the journal; begin a venue in an empty one, take up the venue of another.
+
+    sleep: how a live source waits between two polls. Raises SolventError where the options do not fit each other or the journal, a file or network fails.
+    """
+    say("journal")
+    journal: Journal = MemoryJournal() if options.store == MEMORY else SqliteJournal(options.store)
+    try:
+        return _open(options, journal, say, sleep)
+    except BaseException:
+        journal.close()
+        raise
+
+
+def _open(options: VenueOptions, journal: Journal, say: Say, sleep: Callable[[float], None]) -> Venue:
+    live = options.source.startswith(LIVE)
+    engine = Engine(journal, time.time_ns, snapshots.SNAPSHOT_EVERY_BLOCKS)
+    clock = None if live else MarketClock(engine.state.ts_ns)
+    if clock is not None:
+        engine.clock = clock
+    if engine.state.height:
+        say(f"taking up {len(engine.state.accounts):,} accounts at block {engine.state.height:,}")
+        _refuse_changes(options, engine.state)
+    say(f"market: {options.source}")
+    source = open_source(options, engine, sleep)
+    marked_ns = engine.state.marked_ns
+    ticks: Iterator[Tick] = (tick for tick in source if tick.ts_ns > marked_ns)
+    first = next(ticks, None)
+    if first is None:
+        raise SolventError(
+            problem(options.source, None, "ticks", "none", f"some after the journal's end ({journal.name})")
+        )
+    if engine.state.height:
+        start.missing_assets(_coins(engine.state), start.with_cash(first))
+        if options.policy is not None:
+            start.change_policy(engine, read_policy(options.policy))
+        ticks = chain([first], ticks)
+    else:
+        _begin(options, engine, source.assets, start.with_cash(first), say)
+    say(f"margin of {len(engine.state.accounts):,} accounts")
+    engine.risk.statement()
+    engine.serve()
+    return Venue(engine, source, ticks, clock)
+
+
+def _begin(options: VenueOptions, engine: Engine, assets: Sequence[str], first: Tick, say: Say) -> None:
+    """Instruments, policy and first mark, then a generated book."""
+    say("margin kernels: compiled once, then kept")
+    start.missing_assets(assets, first)
+    prices = start.prices_of(first)
+    policy = read_policy(options.policy or POLICY)
+    start.begin(engine, policy, start.instruments_for(assets, prices), first)
+    accounts = ACCOUNTS if options.accounts is None else options.accounts
+    insurance_usd = INSURANCE_USD if options.insurance_usd is None else options.insurance_usd
+    say(f"book of {accounts:,} accounts, seed {options.seed}")
+    start.load_generated(engine, prices, accounts, options.seed, insurance_usd)
+
+
+def _refuse_changes(options: VenueOptions, state: State) -> None:
+    """Raise SolventError for what cannot be changed about a venue that a journal already holds."""
+    found: list[Problem] = []
+
+    def refuse(name: str, value: object, held: str) -> None:
+        found.append(problem(options.store, None, name, value, f"nothing: the journal holds {held}; or another store"))
+
+    if not state.accounts or state.policy is None:
+        refuse("venue", "cut short while it began", "no book")
+    if options.accounts is not None:
+        refuse("accounts", options.accounts, f"{len(state.accounts):,} accounts")
+    if options.insurance_usd is not None:
+        refuse("insurance", options.insurance_usd, "a fund")
+    if options.assets is not None and set(options.assets) - STABLECOINS != set(_coins(state)) - STABLECOINS:
+        refuse("assets", ",".join(options.assets), ",".join(_coins(state)))
+    raise_if(found)
+
+
+def _coins(state: State) -> list[str]:
+    """Assets that a source has to price: all but the dollar and the house's cash."""
+    coins = [each.asset for each in state.universe if isinstance(each, Spot)]
+    return [asset for asset in coins if asset not in (USD, start.HOUSE_CASH)]
+
+
+def open_source(options: VenueOptions, engine: Engine, sleep: Callable[[float], None] = time.sleep) -> Source:
+    """The source that `options` name, going on from where the engine is. Raises SolventError."""
+    state = engine.state
+    assets = options.assets or tuple(_coins(state)) or None
+    if options.source == SIMULATED:
+        return _simulated(assets or SIMULATED_ASSETS, options.seed, engine)
+    if options.source.startswith(REPLAY):
+        return Candles(read_candles(options.source.removeprefix(REPLAY), assets))
+    if options.source.startswith(LIVE):
+        period_s = 1.0 / options.ticks_per_s if options.ticks_per_s else PERIOD_S
+        return Live(options.source, assets or LIVE_ASSETS, endpoint=options.endpoint, period_s=period_s, sleep=sleep)
+    accepted = f"{SIMULATED}, {REPLAY}PATH or {LIVE}EXCHANGE"
+    raise SolventError(problem("arguments", None, "source", options.source, accepted))
+
+
+def _simulated(assets: Sequence[str], seed: int, engine: Engine) -> Simulated:
+    """A simulated market, from the prices that an old venue's last mark has."""
+    if dollars := STABLECOINS & set(assets):
+        accepted = f"assets whose price moves; {start.HOUSE_CASH} is always there"
+        raise SolventError(problem("arguments", None, "assets", ",".join(sorted(dollars)), accepted))
+    source = Simulated(assets, seed)
+    market = engine.risk.market
+    if not engine.state.height or market is None:
+        return source
+    prices = dict(zip(market.universe.assets, market.index_usd.tolist(), strict=True))
+    return Simulated(assets, seed, first_tick=source.tick_at(engine.state.marked_ns), prices=prices)
+
+
+def sold_usd(engine: Engine, report: TickReport) -> list[tuple[str, float]]:
+    """What a tick's liquidations sold to the outside market: (asset, USD), negative where it was bought."""
+    universe = engine.state.universe
+    exposure = engine.risk.exposure_usd()
+    sold: dict[str, float] = {}
+
+    def add(instrument: int, lots: float) -> None:
+        asset = universe.assets[int(universe.terms.underlying[instrument])]
+        sold[asset] = sold.get(asset, 0.0) + lots * float(exposure[instrument])
+
+    def count(event: Event) -> None:
+        for owner, instrument, lots, _ in event.legs:
+            if owner == MARKET:
+                add(instrument, lots)
+        for owner, asset, atoms in event.postings:
+            if owner == MARKET:
+                add(asset, atoms / universe.spot_of(asset).lot_atoms)
+
+    for entry in report.entries:
+        for event in entry.events:
+            count(event)
+    return list(sold.items())
