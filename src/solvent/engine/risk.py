@@ -177,6 +177,11 @@ class Risk:
             self._volume = np.where(traded > 0, traded, default)
         return self._volume
 
+    def expect(self, taken_usd: Mapping[int, float]) -> None:
+        """Count what the outside market takes once the events being decided are applied."""
+        for instrument, usd in taken_usd.items():
+            self.pending_usd[instrument] = self.pending_usd.get(instrument, 0.0) + usd
+
     def limit_of(self, state: State, instrument: int) -> Limit | None:
         """Caps of an instrument's listing."""
         return self.params.limits.get(state.universe[instrument].id) if self.params else None

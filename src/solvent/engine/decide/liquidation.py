@@ -7,15 +7,16 @@ from numpy.typing import NDArray
 
 from solvent.domain import commands as c
 from solvent.domain import events as e
-from solvent.domain.book import Book
-from solvent.domain.market import OK
+from solvent.domain.book import Book, Order
+from solvent.domain.market import GONE, OK
 from solvent.domain.owners import FEES, INSURANCE, MARKET
 from solvent.domain.quantities import div_up, mul_div_up
-from solvent.domain.universe import LINEAR, OPTION, SPOT
+from solvent.domain.universe import INVERSE, LINEAR, OPTION, SPOT
 from solvent.engine.decide.moves import Moves
-from solvent.engine.decide.refusal import Refusal, known_account, refuse_unless
+from solvent.engine.decide.refusal import Refusal, doubt, is_spot, known_account, refuse_unless, shut
+from solvent.engine.decide.trading import spot_price_atoms
 from solvent.engine.params import LiquidationParams
-from solvent.engine.risk import E24, MICRO_E24, Risk, payment_asset, row_of, states_of
+from solvent.engine.risk import E24, MICRO_E24, Risk, orders_of, payment_asset, row_of, states_of
 from solvent.ledger.records import AUCTION, CALLED, HEALTHY, INSOLVENT, LIQUIDATING, Auction
 from solvent.ledger.state import State
 from solvent.liquidation import auctions, sizing
@@ -27,6 +28,8 @@ from solvent.valuation.impact import impact_fraction
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 E9 = 10**9
+_SLACK = 1e-9
+"""Floats let only those fills through that are sound by more than their error."""
 
 
 def verdict(account: int, exact: ExactStatement) -> e.Verdict:
@@ -36,8 +39,7 @@ def verdict(account: int, exact: ExactStatement) -> e.Verdict:
 
 def liquidation_params(risk: Risk) -> LiquidationParams:
     """The policy's liquidation table."""
-    assert risk.params is not None, "liquidation needs a policy"
-    return risk.params.liquidation
+    return risk.parameters().liquidation
 
 
 def restored(exact: ExactStatement, params: LiquidationParams) -> bool:
@@ -46,20 +48,31 @@ def restored(exact: ExactStatement, params: LiquidationParams) -> bool:
 
 
 def breaches(state: State, risk: Risk, account: int, exact: ExactStatement) -> bool:
-    """The rule's own inequality; where a price is not ok, only a health below the oracle's limit."""
-    assert risk.params is not None
-    if not exact.liquidatable:
-        return False
-    if states_of(state, row_of(state, account).instruments) == OK:
+    """The rule's own inequality, at prices that allow to act on it."""
+    return exact.liquidatable and priced(state, risk, account, exact)
+
+
+def priced(state: State, risk: Risk, account: int, exact: ExactStatement) -> bool:
+    """Whether prices allow to act on an account: where one is not ok, only a health below the oracle's limit,
+    where one is gone, never."""
+    worst = states_of(state, row_of(state, account).instruments)
+    if worst == OK:
         return True
-    return exact.equity < risk.params.oracle.degraded_health * exact.maintenance_margin
+    return worst != GONE and exact.equity < risk.parameters().oracle.degraded_health * exact.maintenance_margin
+
+
+def refuse_unless_priced(state: State, risk: Risk, account: int) -> ExactStatement:
+    """The exact statement of an account that prices allow to act on; refuses others."""
+    exact = risk.exact(account)
+    refuse_unless(priced(state, risk, account, exact), "prices that are ok, or a health far enough below 1")
+    return exact
 
 
 def stage_of(state: State, risk: Risk, account: int, exact: ExactStatement) -> str:
     """The stage that an account belongs in, from its exact statement and the stage it is in."""
     stage = state.accounts[account].stage
     if stage in (LIQUIDATING, AUCTION, INSOLVENT) and not restored(exact, liquidation_params(risk)):
-        return stage
+        return LIQUIDATING if stage == INSOLVENT and exact.equity >= 0 else stage
     if breaches(state, risk, account, exact):
         return LIQUIDATING
     released = exact.equity >= exact.initial_margin * (1 + liquidation_params(risk).release)
@@ -67,19 +80,63 @@ def stage_of(state: State, risk: Risk, account: int, exact: ExactStatement) -> s
 
 
 def margin_call(state: State, risk: Risk, command: c.MarginCall) -> tuple[e.Event, ...]:
-    """Move an account to the stage it belongs in; leaving health cancels its orders."""
-    known_account(state, command.account)
-    exact = risk.exact(command.account)
-    stage, now = stage_of(state, risk, command.account, exact), state.accounts[command.account].stage
-    refuse_unless(stage != now, "an account whose stage changes")
+    """Move an account to the stage it belongs in.
+
+    A call cancels the orders that add risk, a liquidation all of them; then the account is margined again.
+    """
+    account = command.account
+    known_account(state, account)
+    exact, now = risk.exact(account), state.accounts[account].stage
+    stage = stage_of(state, risk, account, exact)
     found: list[e.Event] = []
-    orders = tuple(sorted(state.orders.get(command.account, {})))
+    orders = orders_of(state, account)
     if orders and stage != HEALTHY:
-        found.append(e.OrdersCancelled(account=command.account, orders=orders, reason=stage))
-    if command.account in state.auctions:
-        found.append(e.AuctionClosed(account=command.account))
-    found.append(e.Staged(account=command.account, stage=stage, verdicts=(verdict(command.account, exact),)))
+        kept = closing_orders(state, risk, account, orders) if stage == CALLED else []
+        cancelled = tuple(order.id for order in orders if order not in kept)
+        if cancelled:
+            found.append(e.OrdersCancelled(account=account, orders=cancelled, reason=stage))
+            exact = risk.exact_of(state, account, row_of(state, account), kept)
+            stage = stage_of(state, risk, account, exact)
+    if stage != now:
+        if account in state.auctions:
+            found.append(e.AuctionClosed(account=account))
+        found.append(e.Staged(account=account, stage=stage, verdicts=(verdict(account, exact),)))
+    refuse_unless(bool(found), "an account whose stage changes")
     return tuple(found)
+
+
+def closing_orders(state: State, risk: Risk, account: int, orders: list[Order]) -> list[Order]:
+    """Orders whose fills, one after another, raise no initial margin and lower no equity beyond it."""
+    kept: list[Order] = []
+    now = risk.exact_of(state, account, row_of(state, account), [])
+    for order in orders:
+        after = risk.exact_of(state, account, _filled(state, account, [*kept, order]).row(account), [])
+        excess = after.equity - after.initial_margin
+        if after.initial_margin <= now.initial_margin and excess >= now.equity - now.initial_margin:
+            kept.append(order)
+            now = after
+    return kept
+
+
+def _filled(state: State, account: int, orders: list[Order]) -> Moves:
+    """Orders filled whole at their prices against the outside market."""
+    moves = Moves(state)
+    for order in orders:
+        i = order.instrument
+        if is_spot(state, i):
+            payment, atoms = payment_asset(state.universe), order.lots * state.universe.spot_of(i).lot_atoms
+            moves.pay(MARKET, account, i, atoms)
+            moves.pay(account, MARKET, payment, spot_price_atoms(state, i, payment, atoms, order.price_ticks))
+        else:
+            sides = (account, MARKET) if order.lots > 0 else (MARKET, account)
+            moves.trade(*sides, i, abs(order.lots), order.price_ticks)
+    return moves
+
+
+def payment_of(state: State, account: int) -> int:
+    """The asset that an account's liquidation is paid in: its own where it is isolated, else the house's."""
+    isolated = state.accounts[account].isolated
+    return payment_asset(state.universe) if isolated < 0 else isolated
 
 
 class Closable(NamedTuple):
@@ -95,11 +152,11 @@ class Closable(NamedTuple):
 
 
 def closable(state: State, risk: Risk, account: int) -> Closable:
-    """All positions, and all balances but the one that liquidations are paid in."""
+    """All positions, and all balances but the one that liquidations are paid in; nothing frozen or expired."""
     params = liquidation_params(risk)
     row = row_of(state, account)
-    payment = payment_asset(state.universe)
-    kept = [k for k, i in enumerate(row.instruments) if row.lots[k] and i != payment and i not in state.expired]
+    payment = payment_of(state, account)
+    kept = [k for k, i in enumerate(row.instruments) if row.lots[k] and i != payment and not shut(state, i)]
     instrument = np.array([row.instruments[k] for k in kept], dtype=np.int64)
     lots = np.array([row.lots[k] for k in kept], dtype=np.int64)
     exposure = risk.exposure_usd()[instrument]
@@ -116,12 +173,12 @@ class Requirement:
     def __init__(self, state: State, risk: Risk, account: int, legs: Closable) -> None:
         self.risk, self.legs = risk, legs
         row = row_of(state, account)
-        payment = payment_asset(state.universe)
+        payment = payment_of(state, account)
         instruments = list(row.instruments)
         if payment not in instruments:
             instruments.append(payment)
         pad = len(instruments) - len(row.instruments)
-        self.universe = state.universe
+        self.universe = risk.universe
         self.instruments = np.array(instruments, dtype=np.int64)
         self.lots = np.array([*row.lots, *[0] * pad], dtype=np.int64)
         self.cost = np.array([*row.cost, *[0] * pad], dtype=np.int64)
@@ -173,30 +230,34 @@ def liquidate(state: State, risk: Risk, command: c.Liquidate) -> tuple[e.Event, 
     known_account(state, account)
     refuse_unless(state.accounts[account].stage == LIQUIDATING, "an account that is liquidating")
     params = liquidation_params(risk)
-    exact = risk.exact(account)
+    exact = refuse_unless_priced(state, risk, account)
     refuse_unless(not restored(exact, params), "an account that falls short")
     refuse_unless(exact.equity >= 0, "equity of at least 0: insurance comes next")
     legs = closable(state, risk, account)
     refuse_unless(len(legs.lots) > 0, "something to close")
     requirement = Requirement(state, risk, account, legs)
-    fillable = _fillable(legs, requirement, exact)
+    fillable = _fillable(state, risk, legs, requirement, exact)
     if not len(fillable.lots) or exact.equity < params.auction_below * exact.maintenance_margin:
-        return start_auction(state, risk, c.StartAuction(account))
+        return _offer(state, risk, account, exact)
     if len(fillable.lots) < len(legs.lots):
         legs, requirement = fillable, Requirement(state, risk, account, fillable)
     cost = legs.exposure_usd * (legs.impact + params.penalty_rate)
     sized = sizing.METHODS[params.sizing](legs.lots, requirement, cost, None, params.buffer)
     closed = np.sign(legs.lots) * sized.closed_lots
     if not closed.any():
-        return start_auction(state, risk, c.StartAuction(account))
+        return _offer(state, risk, account, exact)
     closed = _without_dust(legs, closed, params)
     moves = Moves(state)
-    for i, lots, impact in zip(legs.instrument.tolist(), closed.tolist(), legs.impact.tolist(), strict=True):
+    debts = (state.universe.terms.form[legs.instrument] == SPOT) & (closed < 0)
+    for k in np.argsort(debts, kind="stable").tolist():  # what brings cash first, then what needs it
+        i, lots, impact = int(legs.instrument[k]), int(closed[k]), float(legs.impact[k])
         if lots:
-            close_at_market(state, risk, moves, account, i, lots, impact)
+            closed[k] = close_at_market(state, risk, moves, account, i, lots, impact)
+    refuse_unless(bool(moves.postings or moves.legs), "cash to buy back a debt")
     notional_micro = int(float(np.abs(closed) @ legs.exposure_usd) * 1e6)
     paid = _penalty(state, risk, moves, account, notional_micro)
     after = risk.exact_after(state, account, moves.row(account))
+    risk.expect(moves.taken_usd)
     done = e.Liquidated(
         account=account,
         notional_micro=notional_micro,
@@ -217,31 +278,64 @@ def _without_dust(legs: Closable, closed: I64, params: LiquidationParams) -> I64
     return legs.lots if left < params.dust_usd else closed
 
 
-def _fillable(legs: Closable, requirement: Requirement, exact: ExactStatement) -> Closable:
-    """Legs whose fill is no worse than their bankruptcy price: |q| M mark impact <= E w."""
+def _fillable(state: State, risk: Risk, legs: Closable, requirement: Requirement, exact: ExactStatement) -> Closable:
+    """Legs whose fill is no worse than their bankruptcy price: what |q| lots give up is at most E w.
+
+    Prices in whole ticks may be two ticks worse than the impact says; an inverse leg's loss in coins grows as its
+    price falls.
+    """
     alone = requirement.alone()
     total = float(alone.sum())
     share = alone / total if total > 0 else np.full(len(alone), 1.0 / len(alone))
     room = exact.equity / 1e6 * share
-    good = legs.impact * np.abs(legs.lots) * legs.exposure_usd <= room
+    ticks_usd = np.array([2 * _tick_usd(state, risk, i) for i in legs.instrument.tolist()])
+    lost = np.abs(legs.lots) * (legs.impact * legs.exposure_usd + ticks_usd)
+    inverse = state.universe.terms.form[legs.instrument] == INVERSE
+    good = lost / np.where(inverse, 1.0 - legs.impact, 1.0) * (1 + _SLACK) <= room
     return Closable(legs.instrument[good], legs.lots[good], legs.exposure_usd[good], legs.impact[good])
+
+
+def _tick_usd(state: State, risk: Risk, instrument: int) -> float:
+    """USD that a lot gains or loses by one tick of price; 0 for spot, which is swapped at its value."""
+    form = state.universe.terms.form[instrument]
+    if form == SPOT:
+        return 0.0
+    if form == INVERSE:
+        return float(risk.exposure_usd()[instrument]) / state.quotes[instrument].ticks
+    payer = int(state.universe.terms.settlement[instrument])
+    return state.universe.value_atoms[instrument][0] * risk.atom_value(state, payer) / E24
 
 
 def close_at_market(
     state: State, risk: Risk, moves: Moves, account: int, instrument: int, lots: int, impact: float
-) -> None:
-    """Close signed book `lots` of a leg against the outside market at the mark worsened by `impact`."""
+) -> int:
+    """Close signed book `lots` of a leg against the outside market at the mark worsened by `impact`.
+
+    Returns the lots that were closed: a debt is bought back only as far as there is cash.
+    """
     impact_e9 = int(np.ceil(impact * E9))
-    universe = state.universe
-    if universe.terms.form[instrument] == SPOT:
-        atoms = lots * universe.spot_of(instrument).lot_atoms
+    if is_spot(state, instrument):
+        lot = state.universe.spot_of(instrument).lot_atoms
+        atoms = lots * lot
+        if lots < 0:
+            cash = affordable(state, risk, moves, account, instrument, impact_e9)
+            atoms = -min(-atoms, -moves.balance(account, instrument), cash)
         swap(state, risk, moves, account, instrument, atoms, impact_e9)
+        lots = atoms // lot if atoms >= 0 else -(-atoms // lot)
     else:
         ticks = fill_ticks(state, risk, instrument, lots, impact_e9)
         buyer, seller = (MARKET, account) if lots > 0 else (account, MARKET)
-        moves.trade(buyer, seller, instrument, abs(lots), ticks)
+        moves.trade(buyer, seller, instrument, abs(lots), ticks, forced=True)
     taken = abs(lots) * float(risk.exposure_usd()[instrument])
-    risk.pending_usd[instrument] = risk.pending_usd.get(instrument, 0.0) + taken
+    moves.taken_usd[instrument] = moves.taken_usd.get(instrument, 0.0) + taken
+    return lots
+
+
+def affordable(state: State, risk: Risk, moves: Moves, account: int, asset: int, impact_e9: int = 0) -> int:
+    """Atoms of a debt that an account could buy back with its payment asset, loans of it included."""
+    payment = payment_of(state, account)
+    value, unit = risk.atom_value(state, asset), risk.atom_value(state, payment)
+    return moves.payable(account, payment) * E9 * unit // (value * (E9 + impact_e9))
 
 
 def fill_ticks(state: State, risk: Risk, instrument: int, lots: int, impact_e9: int) -> int:
@@ -260,7 +354,7 @@ def fill_ticks(state: State, risk: Risk, instrument: int, lots: int, impact_e9: 
 
 def swap(state: State, risk: Risk, moves: Moves, account: int, asset: int, atoms: int, impact_e9: int = 0) -> None:
     """Sell atoms of an asset (negative: buy back a debt) for the payment asset, value less impact."""
-    payment = payment_asset(state.universe)
+    payment = payment_of(state, account)
     value, unit = risk.atom_value(state, asset), risk.atom_value(state, payment)
     if atoms > 0:
         paid = atoms * value * (E9 - impact_e9) // (E9 * unit)
@@ -273,12 +367,11 @@ def swap(state: State, risk: Risk, moves: Moves, account: int, asset: int, atoms
 def _penalty(state: State, risk: Risk, moves: Moves, account: int, notional_micro: int) -> int:
     """Charge the penalty and split it; at most what leaves equity >= 0 and what cash can pay. In 1e-6 USD."""
     params = liquidation_params(risk)
-    payment = payment_asset(state.universe)
+    payment = payment_of(state, account)
     unit = risk.atom_value(state, payment)
     equity = risk.exact_after(state, account, moves.row(account)).equity
     due = penalty(notional_micro, params.penalty_rate, equity)
-    cash = max(0, moves.balance(account, payment)) + max(0, state.pool_cash(payment))
-    atoms = min(due * MICRO_E24 // unit, cash)
+    atoms = min(due * MICRO_E24 // unit, moves.payable(account, payment))
     liquidator, insurance, venue = split_penalty(atoms, params.split)
     for owner, part in ((MARKET, liquidator), (INSURANCE, insurance), (FEES, venue)):
         moves.pay(account, owner, payment, part)
@@ -286,27 +379,44 @@ def _penalty(state: State, risk: Risk, moves: Moves, account: int, notional_micr
 
 
 def start_auction(state: State, risk: Risk, command: c.StartAuction) -> tuple[e.Event, ...]:
-    """Offer the slice that restores margin; one auction an account."""
+    """Offer an account whose equity is below the policy's part of MM, or that no partial step could be filled for."""
     account = command.account
     known_account(state, account)
     refuse_unless(account not in state.auctions, "an account without an auction")
     refuse_unless(state.accounts[account].stage == LIQUIDATING, "an account that is liquidating")
-    params, exact = liquidation_params(risk), risk.exact(account)
+    exact = refuse_unless_priced(state, risk, account)
+    refuse_unless(exact.equity >= 0, "equity of at least 0: insurance comes next")
+    if exact.equity >= liquidation_params(risk).auction_below * exact.maintenance_margin:
+        legs = closable(state, risk, account)
+        if len(legs.lots):
+            legs = _fillable(state, risk, legs, Requirement(state, risk, account, legs), exact)
+        refuse_unless(not len(legs.lots), "an account that partial steps cannot help")
+    return _offer(state, risk, account, exact)
+
+
+def _offer(state: State, risk: Risk, account: int, exact: ExactStatement) -> tuple[e.Event, ...]:
+    """Start the auction of the slice that restores margin; its fee goes to insurance."""
+    params, payment = liquidation_params(risk), payment_of(state, account)
     start_e18 = int(params.auction.start * WAD)
     fraction = auctions.slice_fraction_e18(exact.equity, exact.maintenance_margin, params.buffer, start_e18)
     refuse_unless(fraction > 0, "an account that falls short")
+    fee = auctions.start_fee(exact.equity, exact.maintenance_margin, params.buffer, params.auction.fee_rate)
+    moves = Moves(state)
+    atoms = min(fee * MICRO_E24 // risk.atom_value(state, payment), moves.payable(account, payment))
+    moves.pay(account, INSURANCE, payment, atoms)
     return (
         e.AuctionStarted(
-            account=account, start_ns=state.ts_ns, slice_e9=div_up(fraction, E9), verdicts=(verdict(account, exact),)
+            account=account, start_ns=state.ts_ns, slice_e9=div_up(fraction, E9), postings=tuple(moves.postings),
+            verdicts=(verdict(account, exact),),
         ),
         e.Staged(account=account, stage=AUCTION),
-    )
+    )  # fmt: skip
 
 
 def reset_auction(state: State, risk: Risk, command: c.ResetAuction) -> tuple[e.Event, ...]:
     """Start an auction over whose price fell too far or that ran too long."""
     auction = _auction(state, command.account)
-    params, exact = liquidation_params(risk), risk.exact(command.account)
+    params, exact = liquidation_params(risk), refuse_unless_priced(state, risk, command.account)
     elapsed = (state.ts_ns - auction.start_ns) // 10**9
     refuse_unless(auctions.needs_reset(params.auction, elapsed, auction.resets), "an auction that needs a reset")
     fraction = auctions.slice_fraction_e18(
@@ -330,7 +440,7 @@ def close_auction(state: State, risk: Risk, command: c.CloseAuction) -> tuple[e.
         e.AuctionClosed(account=command.account),
         e.Staged(
             account=command.account,
-            stage=CALLED if exact.below_initial else HEALTHY,
+            stage=stage_of(state, risk, command.account, exact),
             verdicts=(verdict(command.account, exact),),
         ),
     )
@@ -362,8 +472,14 @@ def bid(state: State, risk: Risk, command: c.Bid) -> tuple[e.Event, ...]:
         record = state.accounts[bidder]
         refuse_unless(record.owner != state.accounts[account].owner, "a bidder other than the account's owner")
         refuse_unless(record.stage == HEALTHY and not record.frozen, "a bidder that is healthy and not frozen")
+        here = record.isolated in (-1, state.accounts[account].isolated)
+        refuse_unless(here, "a bidder that is not isolated in another asset")
+        reason = doubt(state, risk, [*row_of(state, account).instruments, *row_of(state, bidder).instruments])
+        refuse_unless(not reason, reason)
+    held = [i for i, (lots, _) in state.positions.get(account, {}).items() if lots]
+    refuse_unless(not any(shut(state, i) for i in held), "an account without frozen or expired instruments")
     refuse_unless(0 < command.share_e9 <= E9, "share_e9 from 1 to 1e9")
-    exact = risk.exact(account)
+    exact = refuse_unless_priced(state, risk, account)
     price = discount_e18(state, risk, account)
     refuse_unless(exact.equity > 0 and price > 0, "an auction with a price: insurance comes next")
     fraction = auctions.slice_fraction_e18(exact.equity, exact.maintenance_margin, params.buffer, price)
@@ -377,8 +493,9 @@ def bid(state: State, risk: Risk, command: c.Bid) -> tuple[e.Event, ...]:
     fraction = min(WAD, mul_div_up(fraction, got, offered))
     moves, notional = _hand_over(state, risk, account, bidder, fraction)
     paid = auctions.cash_up(fraction, exact.equity, price)
-    payment = payment_asset(state.universe)
+    payment = payment_of(state, account)
     moves.pay(bidder, account, payment, div_up(paid * MICRO_E24, risk.atom_value(state, payment)))
+    moves.refuse_beyond_limits()
     verdicts = [verdict(account, exact), verdict(account, risk.exact_after(state, account, moves.row(account)))]
     if bidder != MARKET:
         after = risk.exact_after(state, bidder, moves.row(bidder))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from solvent.domain.instruments import Spot, expiry_ns
+from solvent.domain.instruments import Spot
 from solvent.domain.market import OK, STATES
 from solvent.domain.quantities import ATOM_BOUND, LOT_BOUND
 from solvent.domain.universe import SPOT
@@ -55,11 +55,15 @@ def some_lots(lots: int) -> None:
 def tradable(state: State, instrument: int) -> None:
     """Refuse expired and frozen instruments."""
     known_instrument(state, instrument)
-    each = state.universe[instrument]
-    expires_ns = expiry_ns(each)
-    past = instrument in state.expired or 0 < expires_ns <= state.ts_ns
-    refuse_unless(not past, f"{each.id} has expired")
-    refuse_unless(instrument not in state.frozen, f"{each.id} is frozen")
+    reason = shut(state, instrument)
+    refuse_unless(not reason, f"{state.universe[instrument].id} {reason}")
+
+
+def shut(state: State, instrument: int) -> str:
+    """Why nobody may trade an instrument, forced or not; empty where it is open."""
+    if instrument in state.expired or 0 < state.universe.terms.expiry_ns[instrument] <= state.ts_ns:
+        return "has expired"
+    return "is frozen" if instrument in state.frozen else ""
 
 
 def marked(state: State, risk: Risk, instrument: int) -> None:
