@@ -166,6 +166,6 @@ def _quote(shared: Shared, i: int, atoms: int, price: int) -> int:
 def _terms(ltv: Ltv, params: Params, now_s: int) -> Terms:
     borrow, target, start = (int(x * BPS) for x in (ltv.borrow_ltv, ltv.liquidation_ltv, ltv.initial_ltv))
     ramp = Collateral(borrow, target, start, ltv.ramp_end_s, ltv.ramp_duration_s)
-    now = liquidation_ltv_bps_down(ramp, now_s)
+    now = liquidation_ltv_bps_down(ramp, max(now_s, ltv.ramp_end_s - ltv.ramp_duration_s))
     bonus = 1 / (1 - Fraction(params.maximum_discount)) - 1
     return Terms(Fraction(now, BPS), Fraction(ltv.borrow_ltv), bonus)

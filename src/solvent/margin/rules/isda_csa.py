@@ -22,7 +22,16 @@ from solvent.domain.quantities import MICRO, fraction_down, fraction_up
 from solvent.domain.universe import OPTION, SPOT, Universe
 from solvent.errors import Problem
 from solvent.margin.rules.rows import KINDS, Held, found_in
-from solvent.margin.rules.venue import Addend, Addends, Block, Figures, PreparedVenue, VenueRule, checked
+from solvent.margin.rules.venue import (
+    RELATIVE_ERROR,
+    Addend,
+    Addends,
+    Block,
+    Figures,
+    PreparedVenue,
+    VenueRule,
+    checked,
+)
 
 F64 = NDArray[np.float64]
 
@@ -208,8 +217,10 @@ class PreparedIsda(PreparedVenue):
         usd = self._values(block)
         value = rows.total(np.where(posted, usd * self.collateral_weight[i], 0.0))
         margin = -rows.total(np.where(posted, 0.0, usd))
+        slack = np.zeros(block.size)
         if params.schedule:
-            margin += self._schedule(block, usd)
+            owed, slack = self._schedule(block, usd)
+            margin += owed
         amount = np.maximum(margin - params.threshold, 0.0)
         if params.independent_amount is not None:
             amount = np.maximum(amount, params.independent_amount)
@@ -220,6 +231,7 @@ class PreparedIsda(PreparedVenue):
             maintenance=initial - float(self.short_of_call),
             gross=2 * block.gross + fixed,
             venue_ratio=self._transfer(amount - value),
+            slack=slack,
         )
 
     def _values(self, block: Block) -> F64:
@@ -229,8 +241,8 @@ class PreparedIsda(PreparedVenue):
         paid = self.profit_coins(rows) * self.price_usd[self.universe.terms.settlement[i]]
         return np.where(self.universe.terms.form[i] == OPTION, rows.lots * self.option_usd[i], paid)
 
-    def _schedule(self, block: Block, usd: F64) -> F64:
-        """(A,) `net_initial_margin` of the trades."""
+    def _schedule(self, block: Block, usd: F64) -> tuple[F64, F64]:
+        """(A,) `net_initial_margin` of the trades, and its error: a ratio of values near 0 can be anything."""
         rows = block.rows
         trade = self.universe.terms.form[rows.instrument] != SPOT
         notional = np.abs(rows.lots) * self.notional[rows.instrument] * self.rate[rows.instrument]
@@ -240,7 +252,10 @@ class PreparedIsda(PreparedVenue):
         if self.params.floored:
             net = np.maximum(net, 0.0)
         ratio = np.where(positive == 0.0, 1.0, net / np.where(positive == 0.0, 1.0, positive))
-        return gross * (0.4 + 0.6 * ratio)
+        error = RELATIVE_ERROR * block.gross
+        near = rows.total(np.where(trade & (np.abs(usd) <= error[rows.owner]), 1.0, 0.0)) > 0
+        doubt = np.where(positive > 0, error / np.where(positive > 0, positive, 1.0), np.where(near, np.inf, 0.0))
+        return gross * (0.4 + 0.6 * ratio), np.where(gross > 0, gross, 1.0) * doubt
 
     def _transfer(self, owed: F64) -> F64:
         """Delivery (above 0) or return (below 0) after minimum and rounding."""

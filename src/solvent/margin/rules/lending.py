@@ -441,19 +441,20 @@ class PreparedLending:
     def exact(self, book: Book, account: int) -> ExactStatement:
         """Integers of 1e-6 USD whose verdict is the protocol's own to the last unit.
 
-        Equity is rounded down; the headroom is rounded so that its sign stays, and margins are equity less it.
+        Equity is rounded down; the headroom is rounded so that its sign stays, and margins are equity less it. Where
+        the protocol liquidates at equality, that is said strictly: an account without headroom lacks 1e-6 USD.
         """
         position = self.position(book, account)
         equity = self._equity(position) // MICRO_VALUE
         if not self.rule.strict and not position.owed:
-            return ExactStatement(equity, 0, 0, strict=False)
+            return ExactStatement(equity, 0, 0)
         low, high = self.weighed(position, initial=False), self.weighed(position, initial=True)
         least, most = low.headroom * low.scale * MICRO, high.headroom * high.scale * MICRO
         if self.rule.strict:
             maintenance, initial = equity - fraction_down(least), equity - fraction_down(most)
-        else:  # not strict: no headroom is too little
-            maintenance, initial = equity - fraction_up(least), equity - fraction_up(most) + 1
-        return ExactStatement(equity, max(maintenance, initial), maintenance, self.rule.strict)
+        else:  # no headroom is too little already
+            maintenance, initial = equity - fraction_up(least) + 1, equity - fraction_up(most) + 1
+        return ExactStatement(equity, max(maintenance, initial), maintenance)
 
     def _equity(self, position: Position) -> int:
         """USD x VALUE."""
