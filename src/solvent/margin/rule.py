@@ -80,6 +80,7 @@ BUILT_IN = {
     "paradex": "solvent.margin.rules.paradex:ParadexRule",
     "okx-pm": "solvent.margin.rules.okx_pm:OkxRule",
     "span16": "solvent.margin.rules.span16:SpanRule",
+    "deribit-pme": "solvent.margin.rules.deribit_pme:DeribitRule",
 }
 """Rules by name; loaded when used."""
 

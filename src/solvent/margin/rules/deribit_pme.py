@@ -5,20 +5,42 @@ profit of inverse futures is pos (1 - 1 / (1 + x)) in coin and counts in full. I
 spot + MMP + open orders; maintenance = mm_factor x risk matrix only. Breach: liquidated iff equity <
 maintenance margin (strict). Rounding: reals. Unpublished parts are named in `UNPUBLISHED`; here they are
 arguments, never guessed.
+As a Statement (cross collateral, X:PM): each pair of settlement asset and underlying has its risk matrix, valued in USD
+at the settlement asset's price; equity is the USD value of all balances, MM = sum mm_factor x risk matrix, IM = sum of
+risk matrices and the haircuts on collateral, which count in initial margin only. Balances take no part in scenarios.
 Source: Deribit API reference private/pme/simulate; support articles "Portfolio Margin", "Delta decay during
 settlement"; older portfolio margin page for the option contingency.
 """
 
 import math
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from solvent.domain.universe import INVERSE, LINEAR, OPTION, SPOT, Universe
+from solvent.errors import Problem
+from solvent.margin.rules.grid import Chain, delta_coins, padded, scenario_sums, worst_scenarios
+from solvent.margin.rules.rows import Groups, Held, found_in, sums
+from solvent.margin.rules.venue import (
+    Addend,
+    Addends,
+    Block,
+    Figures,
+    PreparedVenue,
+    VenueRule,
+    at_least,
+    check_rates,
+    checked,
+    unlisted,
+)
 from solvent.valuation.black76 import price as black76_price
 
 F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
 
 UNPUBLISHED = (
     "delta shock: growth between the liquidity threshold and its maximum",
@@ -31,7 +53,7 @@ YEAR_DAYS = 365.0
 EXTENDED_MOVES = (-0.66, -0.33, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0)
 
 
-class Params(msgspec.Struct, frozen=True):
+class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Parameters of one currency pair and its base currency; defaults: BTC sample of June 2024."""
 
     price_range: float = 0.16
@@ -208,3 +230,186 @@ def net_transaction_delta(delta: float, mark_price: float, settled_fraction: flo
     `delta` is the present, already decayed one.
     """
     return delta - mark_price * (1.0 - settled_fraction)
+
+
+class DeribitParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Parameters of each underlying's pairs (or `*`); haircuts of collateral by asset, 0 where not listed."""
+
+    pairs: Mapping[str, Params]
+    collateral_haircuts: Mapping[str, float] = {}
+
+
+DAYS_LEAST = 1e-6
+"""Below this many days an option is at expiry: its vol shock no longer matters, but must be finite."""
+
+
+class PreparedDeribit(PreparedVenue):
+    """The rule at one market."""
+
+    def build(self) -> None:
+        """Vectors of one lot in USD, deltas, keys of pairs and expiries."""
+        universe, terms, market = self.universe, self.universe.terms, self.market
+        none = Params()
+        self.pair_params = [self.params.pairs.get(each, self.params.pairs.get("*", none)) for each in universe.assets]
+        keys, pair = np.unique(np.stack([terms.settlement, terms.underlying]), axis=1, return_inverse=True)
+        self.pair_asset, self.pair = keys[1], pair.ravel()
+        self.pair_names = [f"{universe.assets[u]}_{universe[int(c)].id}" for c, u in keys.T.tolist()]
+        expiries, expiry = np.unique(np.stack([self.pair, terms.expiry_ns]), axis=1, return_inverse=True)
+        self.expiry_pair, self.expiry = expiries[0], expiry.ravel()
+        days = np.maximum(expiries[1] - market.ts_ns, 0) / 86_400e9
+        self.expiry_days = np.where(expiries[1] > 0, days, 0.0)
+        self.chain = Chain.of(market)
+        self.chain = self.chain._replace(discount=np.ones(len(self.chain.rows)))
+        self.delta_usd = delta_coins(market, self.chain) * np.nan_to_num(self.index_usd)[terms.underlying]
+        self._vectors()
+        self.initial_haircut = np.array([found_in(self.params.collateral_haircuts, each) or 0.0 for each in universe])
+        columns = [
+            (each.pnl_offset, each.max_offsetable_usd, each.extended_dampener_usd, each.mm_factor)
+            for each in self.pair_params
+        ]
+        self.offset, self.offset_most, self.dampener, self.factor = (
+            np.array(columns).reshape(-1, 4).T[:, self.pair_asset]
+        )
+        least = np.array([each.min_annualised_move for each in self.pair_params])[self.pair_asset[self.expiry_pair]]
+        risk = np.array([each.annualised_move_risk for each in self.pair_params])[self.pair_asset[self.expiry_pair]]
+        self.roll_rate = np.maximum(least, risk * self.expiry_days / YEAR_DAYS)
+
+    def _vectors(self) -> None:
+        """(I, S) USD that one lot gains in the standard and in the extended scenarios, and the latter's weights."""
+        params = self.pair_params
+        moves = [price_moves(each.price_range, each.buckets_each_side) for each in params]
+        standard = [np.repeat(each, p.vol_scenarios) for each, p in zip(moves, params, strict=True)]
+        width, far_width = max(map(len, standard), default=1), max((len(p.extended_moves) for p in params), default=1)
+        move = padded(standard, width)
+        far = padded([np.array(p.extended_moves) for p in params], far_width)
+        edge = padded([np.clip(p.extended_moves, -p.price_range, p.price_range) for p in params], far_width)
+        self.far_weight = padded([extended_weights(p) for p in params], far_width)[self.pair_asset]
+        self.buckets = [(len(each), len(p.extended_moves)) for each, p in zip(standard, params, strict=True)]
+        self.scenarios = _names(max(params, key=lambda p: len(p.extended_moves), default=Params()))
+        asset = self.universe.terms.underlying
+        self.standard, self.extended = self._futures(move[asset]), self._futures(edge[asset])
+        chain = self.chain
+        if len(chain.rows):
+            vols = [
+                shocked_vols(vol, max(days, DAYS_LEAST), params[u])
+                for vol, days, u in zip(chain.vol.tolist(), chain.days.tolist(), chain.asset.tolist(), strict=True)
+            ]
+            each_move = [
+                np.tile(row, len(move[u]) // len(row) + 1)[:width]
+                for row, u in zip(vols, chain.asset.tolist(), strict=True)
+            ]
+            self.standard[chain.rows] = self._options(move[chain.asset], np.array(each_move))
+            up = np.array([[row[0]] for row in vols]) * np.ones(far_width)
+            self.extended[chain.rows] = self._options(far[chain.asset], up)
+
+    def _futures(self, moves: F64) -> F64:
+        """(I, S) USD that one lot of a perpetual or future gains at its moves."""
+        form = self.universe.terms.form[:, None]
+        coins = np.where(form == INVERSE, self.delta_usd[:, None], 0.0)
+        inverse = inverse_future_profit(1.0, moves) * coins
+        return np.asarray(np.where(form == LINEAR, self.delta_usd[:, None] * moves, inverse))
+
+    def _options(self, moves: F64, vols: F64) -> F64:
+        """(O, S) USD that one lot of an option gains: an inverse one's coin value at the present coin price."""
+        chain, coin = self.chain, self.universe.terms.coin_priced[self.chain.rows][:, None]
+        value, now = chain.values(1.0 + moves, vols), chain.now()[:, None]
+        return np.asarray(np.where(coin, value / (1.0 + moves), value) - now)
+
+    def figures(self, block: Block) -> Figures:
+        """Margins of a block of accounts."""
+        rows, which = block.rows, block.rows.instrument
+        count, expiries = max(1, len(self.pair_asset)), max(1, len(self.expiry_pair))
+        held = self.universe.terms.form[which] != SPOT
+        groups = Groups.of(rows.owner * count + self.pair[which], held)
+        owner, pair = groups.key // count, groups.key % count
+        standard = scenario_sums(rows, groups, self.standard)
+        gain = np.minimum(np.maximum(standard, 0.0) * self.offset[pair, None], self.offset_most[pair, None])
+        standard = np.minimum(standard, 0.0) + gain
+        extended = scenario_sums(rows, groups, self.extended) * self.far_weight[pair]
+        extended = np.minimum(extended + self.dampener[pair, None], 0.0)
+        losses = -np.hstack([standard, extended])
+        worst = np.maximum(0.0, losses.max(axis=1, initial=0.0))
+        by_expiry = Groups.of(rows.owner * expiries + self.expiry[which], held)
+        expiry = by_expiry.key % expiries
+        roll = np.abs(by_expiry.sums(rows.lots * self.delta_usd[which])) * self.roll_rate[expiry]
+        place = np.searchsorted(groups.key, by_expiry.key // expiries * count + self.expiry_pair[expiry])
+        matrix = worst + sums(place, roll, len(owner))
+        maintenance = sums(owner, matrix * self.factor[pair], block.size)
+        haircut = np.maximum(block.balances.usd, 0.0) * self.initial_haircut[block.balances.spot]
+        initial = sums(owner, matrix, block.size) + sums(block.balances.owner, haircut, block.size)
+        size = np.abs(self.standard).max(axis=1) + np.abs(self.extended).max(axis=1)
+        gross = block.gross + rows.total(np.abs(rows.lots) * size[which])
+        return Figures(initial, maintenance, gross, worst=worst_scenarios(block.size, owner, matrix, losses))
+
+    def addends(self, held: Held) -> Addends:
+        """Worst case and roll shock of each pair, collateral haircuts."""
+        initial, maintenance = list[Addend](), list[Addend]()
+        for pair in sorted({int(self.pair[i]) for i in held.lots}):
+            mine = {i: lots for i, lots in held.lots.items() if self.pair[i] == pair}
+            params, name = self.pair_params[int(self.pair_asset[pair])], self.pair_names[pair]
+            found = self._pair(pair, mine, params)
+            factor = Fraction(params.mm_factor)
+            for term, amount in (("worst case", found.worst_case), ("roll shock", found.roll_shock)):
+                initial.append((term, name, amount))
+                maintenance.append((f"{term} x mm factor", name, Fraction(amount) * factor))
+        initial += self.haircut_addends(held, 1.0 - self.initial_haircut)
+        return Addends(self.value_addends(held), at_least(initial, maintenance), maintenance)
+
+    def _pair(self, pair: int, held: Mapping[int, int], params: Params) -> PmeMargin:
+        """Margins of one pair, USD (a coin that is worth one)."""
+        near, far = self.buckets[int(self.pair_asset[pair])]
+        vectors = RiskVectors(
+            tuple(sum((lots * self.standard[i] for i, lots in held.items()), np.zeros(1))[:near].tolist()),
+            tuple(sum((lots * self.extended[i] for i, lots in held.items()), np.zeros(1))[:far].tolist()),
+        )
+        deltas, days = dict[str, float](), dict[str, float]()
+        for i, lots in held.items():
+            expiry = str(self.expiry[i])
+            deltas[expiry] = deltas.get(expiry, 0.0) + lots * float(self.delta_usd[i])
+            days[expiry] = float(self.expiry_days[self.expiry[i]])
+        return margin(aggregate([vectors], 1.0, params), roll_shock(deltas, days, params), params)
+
+
+def _names(params: Params) -> tuple[str, ...]:
+    """Of all scenarios, standard and extended."""
+    vols = ("vol up", "vol same", "vol down") if params.vol_scenarios == 3 else ("vol same",)
+    near = [f"{move:+.0%} {vol}" for move in price_moves(params.price_range, params.buckets_each_side) for vol in vols]
+    return (*near, *(f"extended {move:+.0%}" for move in params.extended_moves))
+
+
+class DeribitRule(VenueRule):
+    """Deribit portfolio margin with cross collateral; see the module."""
+
+    name = "deribit-pme"
+    Params = DeribitParams
+    needs = frozenset({"price", "vol"})
+    margins = frozenset(
+        {"cash", "spot", "debt", "perpetual", "inverse perpetual", "future", "inverse future", "option",
+         "inverse option"}
+    )  # fmt: skip
+    homogeneous = False
+    prepared = PreparedDeribit
+
+    def check(self, params: Any, universe: Universe) -> list[Problem]:
+        """Ranges, factors and haircuts outside their bounds."""
+        rows = check_rates(params.collateral_haircuts, "collateral_haircuts")
+        for name, each in params.pairs.items():
+            where = f"pairs.{name}"
+            rows += [
+                (f"{where}.price_range", each.price_range, 0 < each.price_range < 1, "above 0, below 1"),
+                (f"{where}.buckets_each_side", each.buckets_each_side, 1 <= each.buckets_each_side <= 50, "1 to 50"),
+                (f"{where}.vol_scenarios", each.vol_scenarios, each.vol_scenarios in (1, 3), "1 or 3"),
+                (f"{where}.extended_moves", each.extended_moves,
+                 all(-1 < x <= 100 and x != 0 for x in each.extended_moves), "moves above -1, not 0"),
+                (f"{where}.pnl_offset", each.pnl_offset, 0 <= each.pnl_offset <= 1, "from 0 to 1"),
+                (f"{where}.mm_factor", each.mm_factor, 0 < each.mm_factor <= 1,
+                 "above 0, at most 1: maintenance margin must not be above initial margin"),
+            ]  # fmt: skip
+            fields = ("vol_range_up", "vol_range_down", "vol_up_min", "min_annualised_move", "annualised_move_risk",
+                      "extended_factor", "extended_dampener_usd", "max_offsetable_usd")  # fmt: skip
+            rows += [(f"{where}.{f}", getattr(each, f), getattr(each, f) >= 0, "0 or more") for f in fields]
+        return checked(rows)
+
+    def missing(self, params: Any, universe: Universe) -> dict[int, str]:
+        """Derivatives of underlyings without a pair."""
+        return unlisted(universe, params.pairs, "pairs", (LINEAR, INVERSE, OPTION))
