@@ -1,6 +1,6 @@
 """`solvent replay`: a book through recorded prices, as fast as it goes, and what it came to."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,39 +12,6 @@ if TYPE_CHECKING:
 
     from solvent.engine.replay import Progress, Run
     from solvent.engine.sweep import Sweep
-
-GROUPS: Mapping[str, Mapping[str, str]] = {
-    "run": {
-        "ticks": "ticks",
-        "ticks_degraded": "  with a price that is not ok",
-        "accounts": "accounts",
-        "commands": "commands",
-    },
-    "liquidation": {
-        "margin_calls": "margin calls",
-        "accounts_liquidated": "accounts liquidated",
-        "liquidations": "liquidations",
-        "auctions": "auctions",
-        "liquidated_notional_usd": "notional liquidated, USD",
-        "penalties_usd": "penalties, USD",
-    },
-    "losses": {
-        "uncovered_accounts_peak": "most accounts below zero at once",
-        "shortfall_usd": "shortfall, USD",
-        "insurance_used_usd": "  paid by insurance, USD",
-        "deleveraged_loss_usd": "  taken by deleveraging, USD",
-        "socialised_loss_usd": "  shared by others, USD",
-        "bad_debt_usd": "  bad debt, USD",
-        "deleveraged_accounts": "accounts deleveraged",
-    },
-    "fund and margin": {
-        "insurance_start_usd": "insurance at the start, USD",
-        "insurance_end_usd": "insurance at the end, USD",
-        "initial_margin_to_notional": "initial margin to notional",
-        "conserved": "conserved",
-    },
-}
-"""What the terminal shows of `summary.figures`, and its words."""
 
 
 def replay_command(
@@ -144,9 +111,10 @@ def parts(run: "Run", sweep: "Sweep | None") -> list[Any]:
     from rich.text import Text
 
     from solvent.cli.shown import plain
+    from solvent.cli.summary import figures_table
 
     proof = Text("state hash  ", "dim").append(run.summary.state_hash)
-    found: list[Any] = [heading(run), Text(), figures_table(run), proof, Text()]
+    found: list[Any] = [heading(run), Text(), figures_table(run.summary), proof, Text()]
     if sweep is not None:
         found += [sweep_table(sweep), Text()]
     return found + [Text("note  ", "dim").append(plain(note)) for note in run.notes]
@@ -160,34 +128,6 @@ def heading(run: "Run") -> Any:
 
     span = Text(f"{run.start} to {run.end}", "bold")
     return span.append("  ").append(plain(run.book)).append("  policy ").append(plain(run.policy.label))
-
-
-def figures_table(run: "Run") -> "Table":
-    """The summary, group by group."""
-    from rich.table import Table
-
-    from solvent.engine.summary import figures
-
-    values = figures(run.summary)
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(style="dim")
-    table.add_column()
-    table.add_column(justify="right")
-    for group, names in GROUPS.items():
-        for place, (name, words) in enumerate(names.items()):
-            table.add_row("" if place else group, words, shown(name, values[name]), end_section=place == len(names) - 1)
-    return table
-
-
-def shown(name: str, value: object) -> str:
-    """A figure as people read it."""
-    from solvent.cli.shown import usd
-
-    if isinstance(value, bool):
-        return "yes" if value else "NO"
-    if name.endswith("_usd"):
-        return usd(float(str(value)))
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 SWEEP_COLUMNS: Sequence[tuple[str, str]] = (
@@ -204,6 +144,8 @@ SWEEP_COLUMNS: Sequence[tuple[str, str]] = (
 def sweep_table(sweep: "Sweep") -> "Table":
     """A line a value of the parameter."""
     from rich.table import Table
+
+    from solvent.cli.summary import shown
 
     table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left", title_style="bold")
     table.title = "What margin costs, and what it saves"

@@ -131,7 +131,7 @@ class Lines:
 
             print(json.dumps({"summary": figures(summary), "store": store}), flush=True)
         else:
-            print_summary(Console(highlight=False, soft_wrap=True), summary, store)
+            print_summary(Console(highlight=False), summary, store)
 
 
 def happened(before: View, view: View) -> bool:
@@ -189,11 +189,14 @@ def tick_figures(view: View) -> dict[str, Any]:
 
 def print_summary(console: Console, summary: "Summary", store: str) -> None:
     """The figures of the run, and where its journal is."""
-    from solvent.cli.summary import summary_table
+    from solvent.cli.summary import figures_table
 
-    console.print(summary_table(summary))
+    console.print(figures_table(summary))
+    console.print(f"state hash {summary.state_hash}", style="dim")
     path = Path(store)
     if path.is_file():
-        console.print(f"journal {store}, {os.path.getsize(path) / 1e6:,.1f} MB: the next run goes on from there")
+        console.print(
+            f"journal {store}, {os.path.getsize(path) / 1e6:,.1f} MB: the next run goes on from there", soft_wrap=True
+        )
     else:
         console.print("kept in memory only")

@@ -1,41 +1,66 @@
 """What a run came to, as a table for people."""
 
-from rich.console import Group
+from collections.abc import Mapping
+
 from rich.table import Table
 from rich.text import Text
 
-from solvent.cli.live import whole
-from solvent.engine.summary import Summary
+from solvent.cli.shown import usd
+from solvent.engine.summary import Summary, figures
+
+GROUPS: Mapping[str, Mapping[str, str]] = {
+    "run": {
+        "ticks": "ticks",
+        "ticks_degraded": "  with a price that is not ok",
+        "accounts": "accounts",
+        "commands": "commands",
+    },
+    "liquidation": {
+        "margin_calls": "margin calls",
+        "accounts_liquidated": "accounts liquidated",
+        "liquidations": "liquidations",
+        "auctions": "auctions",
+        "liquidated_notional_usd": "notional liquidated, USD",
+        "penalties_usd": "penalties, USD",
+    },
+    "losses": {
+        "uncovered_accounts_peak": "most accounts below zero at once",
+        "shortfall_usd": "shortfall, USD",
+        "insurance_used_usd": "  paid by insurance, USD",
+        "deleveraged_loss_usd": "  taken by deleveraging, USD",
+        "socialised_loss_usd": "  shared by others, USD",
+        "bad_debt_usd": "  bad debt, USD",
+        "deleveraged_accounts": "accounts deleveraged",
+    },
+    "fund and margin": {
+        "insurance_start_usd": "insurance at the start, USD",
+        "insurance_end_usd": "insurance at the end, USD",
+        "initial_margin_to_notional": "initial margin to notional",
+        "conserved": "conserved",
+    },
+}
+"""What the terminal shows of `summary.figures`, and its words."""
 
 
-def summary_table(summary: Summary) -> Group:
-    """The figures of a run, those of losses red where there were any."""
-    table = Table.grid(padding=(0, 2))
+def figures_table(summary: Summary) -> Table:
+    """The summary, group by group; losses red where there were any."""
+    values = figures(summary)
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim")
     table.add_column()
     table.add_column(justify="right")
-    table.add_column(style="dim")
+    for group, names in GROUPS.items():
+        for place, (name, words) in enumerate(names.items()):
+            bad = values[name] is False or (group == "losses" and values[name])
+            text = Text(shown(name, values[name]), "bold red" if bad else "")
+            table.add_row("" if place else group, words, text, end_section=place == len(names) - 1)
+    return table
 
-    def line(name: str, value: str, note: str = "", bad: bool = False) -> None:
-        table.add_row(name, Text(value, "bold red" if bad else "bold"), note)
 
-    def usd(name: str, value: float, note: str = "", loss: bool = False) -> None:
-        line(name, whole(value), note, loss and value > 0.5)
-
-    line("ticks", f"{summary.ticks:,}", f"{summary.ticks_degraded:,} with a price in doubt")
-    line("accounts", f"{summary.accounts:,}", f"{summary.uncovered_accounts_peak:,} under water at worst")
-    line("commands", f"{summary.commands:,}")
-    line("margin calls", f"{summary.margin_calls:,}")
-    line("liquidations", f"{summary.liquidations:,}", f"of {summary.accounts_liquidated:,} accounts")
-    line("auctions", f"{summary.auctions:,}")
-    usd("liquidated notional USD", summary.liquidated_notional_usd)
-    usd("penalties USD", summary.penalties_usd)
-    usd("shortfall USD", summary.shortfall_usd, "owed beyond what was owned", loss=True)
-    used = f"{whole(summary.insurance_start_usd)} at first, {whole(summary.insurance_end_usd)} at last"
-    usd("insurance used USD", summary.insurance_used_usd, used, loss=True)
-    line("deleveraged accounts", f"{summary.deleveraged_accounts:,}", bad=summary.deleveraged_accounts > 0)
-    usd("loss shared by others USD", summary.socialised_loss_usd, loss=True)
-    usd("bad debt USD", summary.bad_debt_usd, loss=True)
-    conserved = "every balance and position adds up to zero" if summary.conserved else "IT DOES NOT ADD UP"
-    line("conserved", "yes" if summary.conserved else "no", conserved, bad=not summary.conserved)
-    line("state hash", summary.state_hash[:16])
-    return Group(table)
+def shown(name: str, value: object) -> str:
+    """A figure as people read it."""
+    if isinstance(value, bool):
+        return "yes" if value else "NO"
+    if name.endswith("_usd"):
+        return usd(float(str(value)))
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}" if isinstance(value, float) else str(value)
