@@ -3,7 +3,8 @@
 # Sourced by ./run, ./test and scripts/lock with `root` set to the checkout. Everything is written below it:
 #   .boot    a virtual environment with nothing but a hash-pinned uv (scripts/boot.lock)
 #   .venv    the project's own: requirements.lock, and requirements-EXTRA.lock for each extra asked for
-#   .cache   what can be thrown away: downloads, compiled kernels, the caches of the checks, temporary files
+#   .cache   what can be thrown away: downloads, compiled kernels, the caches of the checks, temporary files, and the
+#            journals of venues that nobody gave another place
 # A warm start compares one stamp; it touches neither the network nor Python.
 
 say() { printf '%s\n' "$*" >&2; }
@@ -18,6 +19,8 @@ mkdir -p "$cache/tmp" "$cache/numba" || die "cannot write to $cache: the environ
 # numba reads what it compiled earlier with pickle: who can write there can run code as you.
 chmod 700 "$cache" "$cache/numba" || die "$cache must belong to you: compiled code is loaded from it"
 
+# Journals of `solvent up`, unless somebody wants them elsewhere.
+export SOLVENT_STATE="${SOLVENT_STATE:-$cache/state}"
 export TMPDIR="$cache/tmp" NUMBA_CACHE_DIR="$cache/numba" PIP_CACHE_DIR="$cache/pip" UV_CACHE_DIR="$cache/uv"
 export PIP_DISABLE_PIP_VERSION_CHECK=1 UV_PYTHON_DOWNLOADS=never
 # Packages named here would be found before the locked ones.

@@ -158,7 +158,7 @@ def _refuse_changes(options: VenueOptions, state: State) -> None:
     found: list[Problem] = []
 
     def refuse(name: str, value: object, held: str) -> None:
-        found.append(problem(options.store, None, name, value, f"nothing: the journal holds {held}; or another store"))
+        found.append(problem(options.store, None, name, value, f"none: the journal holds {held}; or another store"))
 
     if not state.accounts or state.policy is None:
         refuse("venue", "cut short while it began", "no book")
