@@ -9,23 +9,37 @@ from solvent.domain import events as e
 from solvent.domain.owners import INSURANCE, MARKET, POOL
 from solvent.domain.quantities import div_up
 from solvent.domain.universe import INVERSE, OPTION
+from solvent.engine.decide.estate import (
+    buyable,
+    close_positions,
+    debts,
+    hand_over,
+    held_back,
+    position_e24,
+    sell_balances,
+    turn_into_cash,
+    worth_e24,
+)
 from solvent.engine.decide.liquidation import (
     Requirement,
     closable,
-    close_at_market,
+    discount_e18,
     liquidation_params,
+    payment_of,
+    refuse_unless_priced,
     swap,
     verdict,
 )
 from solvent.engine.decide.moves import Moves
-from solvent.engine.decide.refusal import known_account, known_instrument, refuse_unless
-from solvent.engine.risk import E24, MICRO_E24, Risk, payment_asset, profit_atoms
+from solvent.engine.decide.refusal import known_account, known_instrument, refuse_unless, tradable
+from solvent.engine.risk import E24, Risk, profit_atoms
 from solvent.ledger.apply import DAY_NS
 from solvent.ledger.records import HEALTHY, INSOLVENT
 from solvent.ledger.state import State
 from solvent.liquidation.deleveraging import Counterparties
 from solvent.liquidation.deleveraging import deleverage as choose
 from solvent.liquidation.legs import bankruptcy_price, bankruptcy_price_inverse, bankruptcy_ticks, loss_shares
+from solvent.margin.statement import ExactStatement
 from solvent.pools.insurance import Claim, Spent, pay
 
 CANDIDATES_FACTOR = 4
@@ -37,85 +51,88 @@ def insure(state: State, risk: Risk, command: c.Insure) -> tuple[e.Event, ...]:
 
     Where the fund can make the account whole at the outside market's prices, everything is closed there.
     Where it cannot, it pays what its caps allow and the account is insolvent: deleveraging comes next.
+    An auction whose price fell to zero comes here too, but only if all can be closed.
     """
     account = command.account
     known_account(state, account)
-    exact = risk.exact(account)
-    refuse_unless(exact.equity < 0, "an account with equity below 0")
+    exact = refuse_unless_priced(state, risk, account)
+    unsold = account in state.auctions and discount_e18(state, risk, account) == 0
+    refuse_unless(exact.equity < 0 or unsold, "an account with equity below 0")
     refuse_unless(state.accounts[account].stage != INSOLVENT, "an account that insurance has not paid for yet")
-    payment = payment_asset(state.universe)
     legs = closable(state, risk, account)
     impact = dict(zip(legs.instrument.tolist(), legs.impact.tolist(), strict=True))
+    instrument = _worst_position(state, risk, account)
 
-    sold = Moves(state)
-    _sell_balances(state, risk, sold, account, impact)
-    short = -risk.exact_after(state, account, sold.row(account)).equity
-    flat = Moves(state)
-    _sell_balances(state, risk, flat, account, impact)
-    _flatten(state, risk, flat, account, impact)
-    needed = max(0, -flat.balance(account, payment))
-    # Costs of closing at the market belong to the shortfall only if that is what happens.
-    paid, paid_atoms = _payout(state, risk, account, needed)
-    whole = paid_atoms >= needed
-    if not whole:
-        needed = div_up(max(0, short) * MICRO_E24, risk.atom_value(state, payment))
-        paid, paid_atoms = _payout(state, risk, account, needed)
-        whole = paid_atoms >= needed and not state.positions.get(account)
-    moves = flat if whole or not state.positions.get(account) else sold
-    unit = risk.atom_value(state, payment)
-    for asset, atoms in paid.items():
-        moves.pay(INSURANCE, account, asset, atoms)
-        if asset != payment:
-            swap(state, risk, moves, account, asset, atoms)
+    moves = Moves(state)
+    turn_into_cash(state, risk, moves, account, impact)
+    before = worth_e24(state, risk, moves, account)
+    whole = not held_back(state, account) and _cover(state, risk, moves, account, instrument, debts(moves, account))
+    if not whole:  # costs of closing at the market are no part of the shortfall then
+        refuse_unless(exact.equity < 0, "a fund that can pay for closing the account")
+        moves = Moves(state)
+        sell_balances(state, risk, moves, account, impact)
+        before = worth_e24(state, risk, moves, account)
+        _cover(state, risk, moves, account, instrument, _claims(state, risk, moves, account, -before))
+    elif before < 0:
+        hand_over(moves, account, INSURANCE)  # what was rounded up
+    risk.expect(moves.taken_usd)
     after = risk.exact_after(state, account, moves.row(account))
     insured = e.Insured(
         account=account,
-        paid_e24=paid_atoms * unit,
-        shortfall_e24=needed * unit,
+        paid_e24=worth_e24(state, risk, moves, account) - before,
+        shortfall_e24=max(0, -before),
+        instrument=instrument,
         postings=tuple(moves.postings),
         legs=tuple(moves.legs),
         verdicts=(verdict(account, exact), verdict(account, after)),
     )
-    stage = HEALTHY if after.equity >= 0 else INSOLVENT
-    found: list[e.Event] = [insured]
-    if account in state.auctions:
-        found.append(e.AuctionClosed(account=account))
-    if stage != state.accounts[account].stage:
-        found.append(e.Staged(account=account, stage=stage))
-    return tuple(found)
+    closed = (e.AuctionClosed(account=account),) if account in state.auctions else ()
+    stage = HEALTHY if whole else INSOLVENT
+    staged = (e.Staged(account=account, stage=stage),) if stage != state.accounts[account].stage else ()
+    return (insured, *closed, *staged)
 
 
-def _sell_balances(state: State, risk: Risk, moves: Moves, account: int, impact: dict[int, float]) -> None:
-    """Sell every positive balance for the payment asset and buy back every debt."""
-    payment = payment_asset(state.universe)
-    for asset, atoms in moves.balances(account).items():
-        if asset != payment:
-            swap(state, risk, moves, account, asset, atoms, int(np.ceil(impact.get(asset, 0.0) * 1e9)))
+def _worst_position(state: State, risk: Risk, account: int) -> int:
+    """The instrument that lost most, which insurance's cap by instrument counts; -1 where none has lost."""
+    positions = sorted(state.positions.get(account, {}).items())
+    worth = {i: position_e24(state, risk, i, *held) for i, held in positions}
+    worst = min(worth, key=lambda i: worth[i], default=-1)
+    return worst if worth.get(worst, 0) < 0 else -1
 
 
-def _flatten(state: State, risk: Risk, moves: Moves, account: int, impact: dict[int, float]) -> None:
-    """Close every position against the outside market and turn its quote leg into the payment asset."""
-    for i, (lots, _) in moves.positions(account).items():
-        if lots:
-            close_at_market(state, risk, moves, account, i, lots, impact.get(i, 0.0))
-    for i in moves.positions(account):
-        moves.cash_out(account, i)
-    _sell_balances(state, risk, moves, account, {})
+def _claims(state: State, risk: Risk, moves: Moves, account: int, shortfall_e24: int) -> dict[int, int]:
+    """A shortfall as claims in atoms by asset: of what the account owes first, the rest in the payment asset."""
+    claims: dict[int, int] = {}
+    rest = max(0, shortfall_e24)
+    payment = payment_of(state, account)
+    for asset, owed in debts(moves, account).items():
+        atoms = min(owed, div_up(rest, risk.atom_value(state, asset)))
+        claims[asset] = atoms
+        rest = max(0, rest - atoms * risk.atom_value(state, asset))
+    claims[payment] = claims.get(payment, 0) + div_up(rest, risk.atom_value(state, payment))
+    return {asset: atoms for asset, atoms in claims.items() if atoms}
 
 
-def _payout(state: State, risk: Risk, account: int, atoms: int) -> tuple[dict[int, int], int]:
-    """What the fund pays of `atoms` of the payment asset: atoms by asset, and how much of it that covers."""
-    if atoms <= 0:
-        return {}, 0
-    payment = payment_asset(state.universe)
+def _cover(state: State, risk: Risk, moves: Moves, account: int, instrument: int, claims: dict[int, int]) -> bool:
+    """Let the fund pay claims, each in its own asset first, within its caps; whether it could in full."""
     fund = {asset: held for asset, held in state.balances.get(INSURANCE, {}).items() if held > 0}
-    values = {asset: risk.atom_value(state, asset) for asset in {*fund, payment}}
-    day = state.ts_ns // DAY_NS
-    used = dict(state.insured) if day == state.insured_day else {}
-    claim = Claim(state.accounts[account].owner, -1, payment, atoms, day)
-    spent = Spent(day, sum(used.values()), used)
-    payout = pay(fund, values, liquidation_params(risk).insurance, spent, claim, usd=E24)
-    return payout.paid, payout.covered_atoms
+    values = {asset: risk.atom_value(state, asset) for asset in {*fund, *claims}}
+    day, owner = state.ts_ns // DAY_NS, state.accounts[account].owner
+    spent = Spent(day)
+    if day == state.insured_day:
+        spent = Spent(day, sum(state.insured.values()), dict(state.insured), dict(state.insured_instruments))
+    whole = True
+    for asset, owed in claims.items():
+        claim = Claim(owner, instrument, asset, owed, day)
+        payout = pay(fund, values, liquidation_params(risk).insurance, spent, claim, usd=E24)
+        fund, spent = payout.balances, payout.spent
+        for paid, atoms in payout.paid.items():
+            moves.pay(INSURANCE, account, paid, atoms)
+            if paid != asset:
+                moves.pay(account, MARKET, paid, atoms)
+                moves.pay(MARKET, account, asset, atoms * values[paid] // values[asset])
+        whole &= not payout.rest_atoms
+    return whole
 
 
 def deleverage(state: State, risk: Risk, command: c.Deleverage) -> tuple[e.Event, ...]:
@@ -126,25 +143,23 @@ def deleverage(state: State, risk: Risk, command: c.Deleverage) -> tuple[e.Event
     refuse_unless(state.accounts[account].stage == INSOLVENT, "an account that is insolvent")
     lots = state.position(account, i)[0]
     refuse_unless(lots != 0, "a position to close")
-    exact = risk.exact(account)
+    tradable(state, i)
+    exact = refuse_unless_priced(state, risk, account)
     price = _bankruptcy_ticks(state, risk, account, i, exact.equity)
     rows, parties = _counterparties(state, risk, account, i, price)
     chosen = choose(liquidation_params(risk).deleveraging, abs(lots), parties)
     moves = Moves(state)
-    loss = 0
+    before = worth_e24(state, risk, moves, account)
     for owner, closed in zip(rows, chosen.closed_lots.tolist(), strict=True):
         if closed:
             buyer, seller = (owner, account) if lots > 0 else (account, owner)
-            before = _worth(state, moves, owner, i)
-            moves.trade(buyer, seller, i, closed, price)
-            loss += before - _worth(state, moves, owner, i)
+            moves.trade(buyer, seller, i, closed, price, forced=True)
     refuse_unless(bool(moves.legs), "a counterparty to close against")
-    payer = int(state.universe.terms.settlement[i])
     return (
         e.Deleveraged(
             account=account, instrument=i, lots=int(chosen.closed_lots.sum()), price_ticks=price,
             overshoot_lots=chosen.overshoot_lots, counterparties=chosen.touched,
-            loss_e24=loss * risk.atom_value(state, payer),
+            loss_e24=worth_e24(state, risk, moves, account) - before,
             postings=tuple(moves.postings), legs=tuple(moves.legs),
             verdicts=(
                 verdict(account, exact),
@@ -152,16 +167,6 @@ def deleverage(state: State, risk: Risk, command: c.Deleverage) -> tuple[e.Event
             ),
         ),
     )  # fmt: skip
-
-
-def _worth(state: State, moves: Moves, owner: int, i: int) -> int:
-    """Settlement atoms that a holder's position is worth at the mark after some moves."""
-    lots, quote = moves.position(owner, i)
-    if state.universe.terms.form[i] == OPTION:
-        payer = int(state.universe.terms.settlement[i])
-        premium = lots * state.universe.value_atoms[i][0] * state.quotes[i].ticks
-        return premium + moves.balance(owner, payer)
-    return profit_atoms(state, i, lots, quote)
 
 
 def _bankruptcy_ticks(state: State, risk: Risk, account: int, i: int, equity_micro: int) -> int:
@@ -222,6 +227,12 @@ def _counterparties(
     return rows, parties
 
 
+def harmed(now: ExactStatement, after: ExactStatement) -> bool:
+    """Whether closing a leg leaves its holder insolvent, or further below its initial margin than it was: a hedge."""
+    excess, was = after.equity - after.initial_margin, now.equity - now.initial_margin
+    return after.equity < 0 or excess < min(0, was)
+
+
 def _skip_hedges(state: State, risk: Risk, parties: Counterparties, i: int, lots: int, price_ticks: int) -> None:
     """Mark holders whose initial margin would exceed their equity without the leg.
 
@@ -236,65 +247,64 @@ def _skip_hedges(state: State, risk: Risk, parties: Counterparties, i: int, lots
         owner = int(parties.account[k])
         closed = min(int(parties.lots[k]), abs(lots))
         moves = Moves(state)
-        moves.trade(owner, MARKET, i, closed, price_ticks) if lots > 0 else moves.trade(
-            MARKET, owner, i, closed, price_ticks
-        )
+        moves.trade(*((owner, MARKET) if lots > 0 else (MARKET, owner)), i, closed, price_ticks, forced=True)
         after = risk.exact_after(state, owner, moves.row(owner))
         now = risk.exact(owner)
-        parties.skip[k] = after.below_initial and not now.below_initial
+        parties.skip[k] = harmed(now, after)
         if not parties.skip[k]:
             seen += int(parties.lots[k])
 
 
 def socialise(state: State, risk: Risk, command: c.Socialise) -> tuple[e.Event, ...]:
-    """Close what is left at the mark and share the loss: a derivative's by its winners, a debt by its pool."""
+    """Close what is left at the mark and share the loss: a derivative's by its winners, a debt by its pool.
+
+    What nobody can pay stays with the account as bad debt, and the account stays insolvent.
+    """
     account = command.account
     known_account(state, account)
     refuse_unless(state.accounts[account].stage == INSOLVENT, "an account that is insolvent")
-    exact = risk.exact(account)
-    payment = payment_asset(state.universe)
+    exact = refuse_unless_priced(state, risk, account)
+    reason = held_back(state, account)
+    refuse_unless(not reason, f"an account that can be closed: {reason}")
     moves = Moves(state)
-    for i, (lots, _) in moves.positions(account).items():
-        if lots:
-            close_at_market(state, risk, moves, account, i, lots, 0.0)
+    before = worth_e24(state, risk, moves, account)
+    close_positions(state, risk, moves, account, {})
     for i, (_, quote) in moves.positions(account).items():
         if quote > 0:
             moves.cash_out(account, i)
-    _sell_balances(state, risk, moves, account, {})
-    shared = 0
+    sell_balances(state, risk, moves, account, {})
     for i, (_, quote) in moves.positions(account).items():
-        shared += _share_loss(state, risk, moves, account, i, -quote)
-    debt = max(0, -moves.balance(account, payment))
-    written = min(debt, max(0, state.balance(POOL, payment)))
-    moves.pay(POOL, account, payment, written)
-    unit = risk.atom_value(state, payment)
-    shared += written * unit
-    left = moves.balance(account, payment)
-    bad = max(0, -left) * unit + sum(
-        -quote * risk.atom_value(state, int(state.universe.terms.settlement[i]))
-        for i, (_, quote) in moves.positions(account).items()
-    )
-    surplus = max(0, left) if not moves.positions(account) else 0
-    moves.pay(account, INSURANCE, payment, surplus)
+        _share_loss(state, risk, moves, account, i, -quote)
+    for asset, owed in debts(moves, account).items():
+        moves.pay(POOL, account, asset, min(owed, moves.balance(POOL, asset)))
+    left = worth_e24(state, risk, moves, account)
+    if left >= 0:
+        hand_over(moves, account, INSURANCE)
+    refuse_unless(left >= 0 or bool(moves.postings or moves.legs), "somebody who can share the loss")
+    risk.expect(moves.taken_usd)
     after = risk.exact_after(state, account, moves.row(account))
-    return (
-        e.LossShared(
-            account=account, shared_e24=shared, bad_debt_e24=max(0, bad), surplus_e24=surplus * unit,
-            postings=tuple(moves.postings), legs=tuple(moves.legs),
-            verdicts=(verdict(account, exact), verdict(account, after)),
-        ),
-        e.Staged(account=account, stage=HEALTHY),
-    )  # fmt: skip
+    shared = e.LossShared(
+        account=account,
+        shared_e24=left - before,
+        bad_debt_e24=max(0, -left),
+        surplus_e24=max(0, left),
+        postings=tuple(moves.postings),
+        legs=tuple(moves.legs),
+        verdicts=(verdict(account, exact), verdict(account, after)),
+    )
+    return (shared, e.Staged(account=account, stage=HEALTHY)) if left >= 0 else (shared,)
 
 
-def _share_loss(state: State, risk: Risk, moves: Moves, account: int, i: int, loss: int) -> int:
-    """Take a loss in settlement atoms from cash first, then pro rata from the winners' unsettled profit, then
-    (where winners have been paid already) from the asset's pool as a debt. Returns USD x 1e24 shared."""
+def _share_loss(state: State, risk: Risk, moves: Moves, account: int, i: int, loss: int) -> None:
+    """Take a loss in settlement atoms from the account's cash, then pro rata from the winners' unsettled profit,
+    then (where winners have been paid already) from the asset's pool as a debt."""
     payer = int(state.universe.terms.settlement[i])
+    lacking = min(loss - max(0, moves.balance(account, payer)), buyable(state, risk, moves, account, payer))
+    if payer != payment_of(state, account) and lacking > 0:
+        swap(state, risk, moves, account, payer, -lacking)
     cash = min(loss, max(0, moves.balance(account, payer)))
+    _pay_quote(moves, account, i, payer, cash)
     loss -= cash
-    moves.pay(account, MARKET, payer, cash)
-    moves.give(account, MARKET, i, 0, -cash)
     winners = [
         (owner, profit_atoms(state, i, *moves.position(owner, i)))
         for owner in state.holders_of(i)
@@ -302,15 +312,15 @@ def _share_loss(state: State, risk: Risk, moves: Moves, account: int, i: int, lo
     ]
     winners = [(owner, v) for owner, v in winners if v > 0]
     total = sum(v for _, v in winners)
-    taken = min(loss, total)
-    rest = taken
+    taken = rest = min(loss, total)
     for owner, v in winners:
         part = min(rest, div_up(v * taken, total), v)
         moves.give(account, owner, i, 0, -part)
         rest -= part
-    loss -= taken
-    shared = taken * risk.atom_value(state, payer)
-    borrowed = min(loss, max(0, state.pool_cash(payer)))
-    moves.pay(account, MARKET, payer, borrowed)
-    moves.give(account, MARKET, i, 0, -borrowed)
-    return shared
+    _pay_quote(moves, account, i, payer, min(loss - taken, max(0, moves.pool_cash(payer))))
+
+
+def _pay_quote(moves: Moves, account: int, i: int, payer: int, atoms: int) -> None:
+    """Pay the outside market cash for a part of a losing quote leg."""
+    moves.pay(account, MARKET, payer, atoms)
+    moves.give(account, MARKET, i, 0, -atoms)
