@@ -79,13 +79,16 @@ def test_states_are_counted_by_policy() -> None:
 
 def test_what_a_margin_is_made_of_adds_up_to_it() -> None:
     found = comparison()
-    sums = [0.0, 0.0, 0.0]
-    for trace in make_up_figure(found, 1).data:
+    figure = make_up_figure(found, 1)
+    sums = [0.0, 0.0]
+    for trace in figure.data:
+        assert list(trace.y) == ["portfolio v1", "portfolio v2"]  # the third rule refuses the account
         sums = [one + (other or 0) for one, other in zip(sums, trace.x, strict=True)]
     margins = [float(answer.statement.maintenance_margin[1]) for answer in found.answers]
-    assert sums[:2] == pytest.approx(margins[:2], abs=0.01)
-    assert sums[2] == 0
+    assert sums == pytest.approx(margins[:2], abs=0.01)
     assert math.isnan(margins[2])
+    assert figure.layout.shapes[0].x0 == pytest.approx(53000)
+    assert not make_up_figure(found, 0).layout.shapes  # equity far beyond the margin would dwarf it
 
 
 def test_the_page_holds_everything_once_and_no_markup_of_names() -> None:

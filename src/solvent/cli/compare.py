@@ -75,36 +75,32 @@ def parts(comparison: "Comparison", wanted: Sequence[int], reported: Mapping[str
     found += [Text(), *flip_lines(comparison), *refusal_lines(comparison)]
     labels = comparison.labels
     same_rule = len(labels) == 2 and len({each.policy.rule for each in comparison.answers}) == 1
-    for i in wanted or comparison.changing()[:EXPLAINED].tolist():
+    changing = comparison.changing().tolist()
+    for i in wanted or changing[:EXPLAINED] or comparison.notable(1):
         title = f"{comparison.book.names[i]}: terms that make the difference, USD"
         found += [Text(), terms_table(title, labels, comparison.terms(i), same_rule)]
-    if not wanted and len(comparison.changing()) > EXPLAINED:
-        others = ", ".join(comparison.book.names[i] for i in comparison.changing()[EXPLAINED : EXPLAINED + 5].tolist())
+    if not wanted and len(changing) > EXPLAINED:
+        others = ", ".join(comparison.book.names[i] for i in changing[EXPLAINED : EXPLAINED + 5])
         found.append(plain(f"\n--account NAME explains others, such as {others}"))
     return found
 
 
 def listed(comparison: "Comparison") -> list[int]:
     """Accounts of the table: all of a small book in its order, else where the policies disagree most."""
-    import numpy as np
-
     if len(comparison.book) <= ACCOUNTS_SHOWN:
         return list(range(len(comparison.book)))
-    changing = comparison.changing().tolist()
-    widest = np.argsort(-comparison.margin_gap(), kind="stable").tolist()
-    return list(dict.fromkeys([*changing, *widest]))[:ACCOUNTS_SHOWN]
+    return list(dict.fromkeys([*comparison.notable(ACCOUNTS_SHOWN), *range(ACCOUNTS_SHOWN)]))[:ACCOUNTS_SHOWN]
 
 
 def policies_table(comparison: "Comparison") -> "Table":
     """A row a policy: its date, how many accounts are in each state, margins of those that all policies margin."""
     from rich.table import Table
 
-    from solvent.cli.shown import STATE_STYLES, plain, usd
+    from solvent.cli.shown import STATE_STYLES, counted, plain, usd
 
     common = comparison.common()
-    table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left", title_style="bold",
-                  title=f"{len(comparison.book):,} accounts; margins in USD of the {int(common.sum()):,} that every "
-                  "policy margins")  # fmt: skip
+    title = f"{counted(len(comparison.book))}; margins in USD of the {int(common.sum()):,} that all margin"
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
     for name in ("policy", "rule", "as of"):
         table.add_column(name)
     for name, style in STATE_STYLES.items():
@@ -202,7 +198,7 @@ def as_values(
             if account in reported:
                 accounts[-1]["reported"] = {key: x for key, x in reported[account].items() if key != "account"}
         accounts[-1]["policies"][label] = row
-    explained = wanted or comparison.changing()[:EXPLAINED_JSON].tolist()
+    explained = wanted or comparison.notable(EXPLAINED_JSON)
     return {
         "ts_ns": comparison.market.ts_ns,
         "policies": [

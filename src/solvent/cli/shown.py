@@ -56,6 +56,11 @@ def ratio(value: float | None) -> str:
     return f"{value:.2e}"
 
 
+def counted(accounts: int) -> str:
+    """How many accounts, in words."""
+    return f"{accounts:,} account{'' if accounts == 1 else 's'}"
+
+
 def state(name: str) -> Text:
     """An account's state in its colour."""
     return Text(name, STATE_STYLES.get(name, ""))
@@ -69,17 +74,19 @@ def plain(name: str) -> Text:
 def terms_table(title: str, labels: Sequence[str], rows: Sequence[TermRow], difference: bool) -> Table:
     """Terms beside one another, the largest differences of each total; those below a cent left out.
 
-    difference: show second less first, for two explanations that have the same terms.
+    difference: show second less first, for two explanations that have the same terms. Otherwise a column without
+    any term, of a rule that refuses the account, is left out.
     """
+    there = [i for i in range(len(labels)) if difference or any(row.amounts[i] is not None for row in rows)]
     table = Table(title=plain(title), title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
     for name in ("total", "term", "of"):
         table.add_column(name, style="dim" if name == "total" else "")
-    for label in [*labels, *(["difference"] if difference else [])]:
+    for label in [*(labels[i] for i in there), *(["difference"] if difference else [])]:
         table.add_column(plain(label), justify="right")
     for total, name in TOTAL_NAMES.items():
         mine = [row for row in rows if row.total == total and row.spread >= CENT]
         for place, row in enumerate(mine[:TERMS_SHOWN]):
-            cells = [usd(amount) for amount in row.amounts]
+            cells = [usd(row.amounts[i]) for i in there]
             if difference:
                 first, second = (amount or Decimal(0) for amount in row.amounts)
                 cells.append(f"{second - first:+,.2f}")

@@ -160,10 +160,10 @@ def totals_table(found: "WhatIf") -> "Table":
     """States and sums of the whole book, before and after."""
     from rich.table import Table
 
-    from solvent.cli.shown import STATE_STYLES, plain
+    from solvent.cli.shown import STATE_STYLES, counted, plain
 
     table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column(f"{len(found.book):,} accounts")
+    table.add_column(counted(len(found.book)))
     for label in (f"before, {found.before.label}", f"after, {found.after.label}", "change"):
         table.add_column(plain(label), justify="right")
     old, new = found.before.counts(), found.after.counts()

@@ -63,8 +63,9 @@ class Comparison(msgspec.Struct, frozen=True, eq=False):
         return which[np.lexsort((which, -gap, -high[which]))]
 
     def common(self) -> BOOL:
-        """(A,) accounts that every policy margins."""
-        return np.asarray((self.states() != REFUSED).all(axis=0))
+        """(A,) accounts that every policy margins, but for policies that margin none."""
+        margined = self.states() != REFUSED
+        return np.asarray(margined[margined.any(axis=1)].all(axis=0))
 
     def margin_gap(self) -> F64:
         """(A,) largest less smallest maintenance margin among the policies that margin an account; 0 where none do."""
@@ -72,6 +73,12 @@ class Comparison(msgspec.Struct, frozen=True, eq=False):
         none = np.isnan(margins)
         gap = np.where(none, -np.inf, margins).max(axis=0) - np.where(none, np.inf, margins).min(axis=0)
         return np.where(none.all(axis=0), 0.0, gap)
+
+    def notable(self, count: int) -> list[int]:
+        """Accounts to look at: those that change state, then those with the widest gap of maintenance margin."""
+        gap = self.margin_gap()
+        widest = [i for i in np.argsort(-gap, kind="stable")[: 2 * count].tolist() if gap[i] > 0]
+        return list(dict.fromkeys([*self.changing().tolist(), *widest]))[:count]
 
     def flips(self) -> list[Flip]:
         """For every two policies the accounts that the one would liquidate and the other, margining them, not."""

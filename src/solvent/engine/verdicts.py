@@ -24,6 +24,7 @@ BOOL = NDArray[np.bool_]
 HEALTHY, BELOW_INITIAL, LIQUIDATABLE, INSOLVENT, REFUSED = range(5)
 ACCOUNT_STATES = ("healthy", "below initial", "liquidatable", "insolvent", "refused")
 """What an account is in, the worst that holds: equity < 0 is insolvent whatever the margins."""
+IDS_SHOWN = 4
 _MONEY = ("equity", "initial_margin", "maintenance_margin", "collateral_value", "liabilities", "leverage")
 
 
@@ -60,12 +61,19 @@ class Verdicts(msgspec.Struct, frozen=True, eq=False):
         return dict(zip(ACCOUNT_STATES, found.tolist(), strict=True))
 
     def reasons(self) -> dict[str, list[int]]:
-        """Accounts by each reason for which they are refused; an account may stand under several."""
-        found: dict[str, list[int]] = {}
+        """Accounts by each reason for which they are refused, instruments with the same one named together.
+
+        An account may stand under several.
+        """
+        groups: dict[str, tuple[dict[str, None], dict[int, None]]] = {}
         for account, refusal in sorted(self.refusals.items()):
             for line in refusal.reason.splitlines():
-                found.setdefault(line, []).append(account)
-        return found
+                id, _, why = line.partition(" (")
+                named = id in refusal.instruments
+                ids, accounts = groups.setdefault(f" ({why}" if named else line, ({}, {}))
+                ids.update({id: None} if named else {})
+                accounts[account] = None
+        return {_listed(list(ids)) + why: list(accounts) for why, (ids, accounts) in groups.items()}
 
     def explain(self, book: Book, account: int) -> Explanation | None:
         """Every term of an account; None where it is refused."""
@@ -109,6 +117,11 @@ def labels(policies: Sequence[Policy]) -> list[str]:
         else:
             found.append(f"{each.label} ({position})")
     return found
+
+
+def _listed(ids: Sequence[str]) -> str:
+    more = f" and {len(ids) - IDS_SHOWN} more" if len(ids) > IDS_SHOWN else ""
+    return ", ".join(ids[:IDS_SHOWN]) + more
 
 
 def _assess(prepared: Prepared, book: Book) -> tuple[I64, Statement | None, dict[int, Refusal]]:

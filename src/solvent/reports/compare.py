@@ -27,6 +27,8 @@ ROWS_MOST = 200
 EXPLAINED = 6
 TERMS_SHOWN = 14
 HEALTH_RANGE = (-0.5, 5.0)
+EQUITY_SHOWN = 2.5
+"""Equity stands in the picture of a margin only up to this multiple of it: beyond, the margin would be a speck."""
 CENT = Decimal("0.005")
 TOTALS = {"equity": "equity", "initial_margin": "initial margin", "maintenance_margin": "maintenance margin"}
 MEANINGS = {
@@ -44,10 +46,13 @@ MEANINGS = {
 
 
 def comparison_page(comparison: Comparison, accounts: Sequence[int] = ()) -> str:
-    """The comparison as one HTML page. accounts: to be explained; by default those that change state."""
+    """The comparison as one HTML page.
+
+    accounts: to be explained; by default those that change state, else those whose margins are furthest apart.
+    """
     time = datetime.fromtimestamp(comparison.market.ts_ns / 1e9, UTC)
     names = ", ".join(comparison.labels)
-    explained = list(accounts) or comparison.changing()[:EXPLAINED].tolist()
+    explained = list(accounts) or comparison.changing()[:EXPLAINED].tolist() or comparison.notable(2)
     sections = [
         tiles(_headline(comparison)),
         section("Policies", _policies(comparison), plot(state_figure(comparison), "states", _bar_height(comparison))),
@@ -85,6 +90,8 @@ def margin_figure(comparison: Comparison) -> "Figure":
     figure = go.Figure()
     for answer in comparison.answers:
         margin = answer.statement.maintenance_margin[which]
+        if not np.isfinite(margin).any():
+            continue
         figure.add_bar(name=escape(answer.label), x=labels, y=_plain(margin), hovertemplate="%{y:,.2f} USD")
     equity = _plain(_first_equity(comparison)[which])
     mark = {"symbol": "line-ew", "size": 22, "line": {"width": 3, "color": "#7b828c"}}
@@ -163,20 +170,22 @@ def make_up_figure(comparison: Comparison, account: int) -> "Figure":
     import plotly.graph_objects as go
 
     sums: dict[str, dict[str, float]] = {}
-    for answer in comparison.answers:
+    answering = [each for each in comparison.answers if account not in each.refusals]
+    for answer in answering:
         explanation = answer.explain(comparison.book, account)
         for term in explanation.terms if explanation else ():
             if term.total == "maintenance_margin":
                 row = sums.setdefault(term.name, {})
                 row[answer.label] = row.get(answer.label, 0.0) + float(term.amount)
     figure = go.Figure()
-    labels = [escape(each) for each in comparison.labels]
+    labels = [escape(each.label) for each in answering]
     for name, row in sums.items():
-        amounts = [row.get(label) for label in comparison.labels]
+        amounts = [row.get(each.label) for each in answering]
         if any(abs(amount or 0) >= float(CENT) for amount in amounts):
             figure.add_bar(name=escape(name), y=labels, x=amounts, orientation="h", hovertemplate="%{x:,.2f} USD")
     equity = _first_equity(comparison)[account]
-    if np.isfinite(equity):
+    highest = max((float(each.statement.maintenance_margin[account]) for each in answering), default=0.0)
+    if 0 < equity < EQUITY_SHOWN * highest:
         figure.add_vline(x=float(equity), line={"dash": "dot", "width": 1.5, "color": STATE_COLOURS["liquidatable"]},
                          annotation_text="equity", annotation_position="bottom right")  # fmt: skip
     figure.update_layout(barmode="relative", xaxis_title="maintenance margin, USD")
@@ -212,7 +221,7 @@ def _policies(comparison: Comparison) -> str:
         for each in comparison.answers
     ]
     head = ["policy", "rule", "as of", *ACCOUNT_STATES, "initial margin", "maintenance margin"]
-    note = f"Margins are sums in USD over the {int(common.sum()):,} accounts that every policy margins."
+    note = f"Margins are sums in USD over the {int(common.sum()):,} accounts that all margin."
     return prose(note, "note") + table(head, rows, right=range(3, len(head)))
 
 
@@ -251,13 +260,14 @@ def _explained(comparison: Comparison, accounts: Sequence[int]) -> list[str]:
 
 def _terms(comparison: Comparison, rows: Sequence[TermRow]) -> str:
     shown = []
+    there = [i for i in range(len(comparison.answers)) if any(row.amounts[i] is not None for row in rows)]
     for total, name in TOTALS.items():
         mine = [row for row in rows if row.total == total and row.spread >= CENT]
         shown += [
-            [name if place == 0 else "", row.name, row.instrument, *map(_amount, row.amounts)]
+            [name if place == 0 else "", row.name, row.instrument, *(_amount(row.amounts[i]) for i in there)]
             for place, row in enumerate(mine[:TERMS_SHOWN])
         ]
-    head = ["total", "term", "of", *comparison.labels]
+    head = ["total", "term", "of", *(comparison.labels[i] for i in there)]
     return table(head, shown, right=range(3, len(head))) if shown else prose("No term differs.", "note")
 
 
