@@ -263,7 +263,9 @@ def socialise(state: State, risk: Risk, command: c.Socialise) -> tuple[e.Event, 
     account = command.account
     known_account(state, account)
     refuse_unless(state.accounts[account].stage == INSOLVENT, "an account that is insolvent")
-    exact = refuse_unless_priced(state, risk, account)
+    exact = risk.exact(account)
+    if any(lots for lots, _ in state.positions.get(account, {}).values()):
+        refuse_unless_priced(state, risk, account)
     reason = held_back(state, account)
     refuse_unless(not reason, f"an account that can be closed: {reason}")
     moves = Moves(state)
