@@ -67,8 +67,9 @@ def parts(answer: "Verdicts", book: "Book", wanted: Sequence[int], reported: Rep
         explanation = answer.explain(book, account)
         if explanation is not None:
             found += [Text(), terms_table(explanation)]
-    if not wanted and len(book):
-        found += [Text(), Text(f"--explain {plain(book.names[shown[0]])} shows every term of it", "dim")]
+    margined = [i for i in shown if i not in answer.refusals]
+    if margined and not wanted:
+        found += [Text(), Text(f"--explain {plain(book.names[margined[0]])} shows every term of it", "dim")]
     return found
 
 

@@ -13,24 +13,24 @@ PARALLEL_FROM = 50_000
 """Below this many accounts one thread is faster than starting two."""
 
 
-@njit(cache=True)
-def add_rows(start: int, end: int, instrument: I64, lots: I64, values: F64, into: F64) -> None:
-    """into[s] += sum of lots x values[instrument, s] over one account's slot, four rows a pass."""
-    scenarios = len(into)
-    slot = start
-    while slot + 4 <= end:
-        v0, v1 = values[instrument[slot]], values[instrument[slot + 1]]
-        v2, v3 = values[instrument[slot + 2]], values[instrument[slot + 3]]
-        q0, q1 = float(lots[slot]), float(lots[slot + 1])
-        q2, q3 = float(lots[slot + 2]), float(lots[slot + 3])
-        for s in range(scenarios):
-            into[s] += q0 * v0[s] + q1 * v1[s] + q2 * v2[s] + q3 * v3[s]
-        slot += 4
-    while slot < end:
-        v0, q0 = values[instrument[slot]], float(lots[slot])
-        for s in range(scenarios):
-            into[s] += q0 * v0[s]
-        slot += 1
+@njit(cache=True, inline="always")
+def add_rows(first: int, last: int, row: I64, weight: F64 | I64, values: F64, into: F64) -> None:
+    """into[s] += sum of weight[k] x values[row[k], s] over first <= k < last, four rows a pass.
+
+    Elements are indexed, never sliced: each slice would cost two atomic counts.
+    """
+    k = first
+    while k + 4 <= last:
+        i0, i1, i2, i3 = row[k], row[k + 1], row[k + 2], row[k + 3]
+        w0, w1, w2, w3 = float(weight[k]), float(weight[k + 1]), float(weight[k + 2]), float(weight[k + 3])
+        for s in range(values.shape[1]):
+            into[s] += w0 * values[i0, s] + w1 * values[i1, s] + w2 * values[i2, s] + w3 * values[i3, s]
+        k += 4
+    while k < last:
+        i0, w0 = row[k], float(weight[k])
+        for s in range(values.shape[1]):
+            into[s] += w0 * values[i0, s]
+        k += 1
 
 
 @njit(cache=True, fastmath={"nnan", "nsz", "reassoc"})
@@ -62,18 +62,24 @@ def tail_mean(values: F64, count: int) -> float:
     return total / count
 
 
+@njit(cache=True, inline="always")
+def _lowest_cleared(total: F64) -> float:
+    """The smallest total; leaves zeros."""
+    lowest = np.inf
+    for s in range(len(total)):
+        lowest = min(lowest, total[s])
+        total[s] = 0.0
+    return lowest
+
+
 @njit(cache=True)
 def _worst_block(
     first: int, last: int, start: I64, length: I64, instrument: I64, lots: I64, values: F64, out: F64
 ) -> None:
-    total = np.empty(values.shape[1])
+    total = np.zeros(values.shape[1])
     for account in range(first, last):
-        total[:] = 0.0
         add_rows(start[account], start[account] + length[account], instrument, lots, values, total)
-        worst = total[0]
-        for s in range(1, len(total)):
-            worst = min(worst, total[s])
-        out[account] = worst
+        out[account] = _lowest_cleared(total)
 
 
 @njit(cache=True, parallel=True)
@@ -108,67 +114,65 @@ def worst_rows(start: I64, length: I64, instrument: I64, lots: I64, values: F64)
 
 @njit(cache=True)
 def _folded_block(
-    first: int, last: int, start: I64, length: I64, instrument: I64, lots: I64, underlying: I64, delta: F64,
-    moves: F64, option: I64, values: F64, out: F64,
+    first: int, last: int, start: I64, length: I64, instrument: I64, lots: I64, factor: I64, delta: F64, moves: F64,
+    option: I64, values: F64, out: F64,
 ) -> None:  # fmt: skip
-    total = np.empty(moves.shape[1])
-    net = np.zeros(moves.shape[0])
-    listed = np.zeros(moves.shape[0], np.bool_)
-    touched = np.empty(moves.shape[0], np.int64)
+    total = np.zeros(moves.shape[1])
+    longest = max(moves.shape[0], 1)
     for account in range(first, last):
-        total[:] = 0.0
-        count = 0
+        longest = max(longest, length[account])
+    net, listed = np.zeros(moves.shape[0]), np.zeros(moves.shape[0], np.bool_)
+    option_row, option_weight = np.empty(longest, np.int64), np.empty(longest)
+    factor_row, factor_weight = np.empty(longest, np.int64), np.empty(longest)
+    for account in range(first, last):
+        options = factors = 0
         for slot in range(start[account], start[account] + length[account]):
-            which = instrument[slot]
-            quantity = float(lots[slot])
-            row = option[which]
-            if row >= 0:
-                for s in range(len(total)):
-                    total[s] += quantity * values[row, s]
+            which, quantity = instrument[slot], float(lots[slot])
+            if option[which] >= 0:
+                option_row[options], option_weight[options] = option[which], quantity
+                options += 1
                 continue
-            asset = underlying[which]
-            if not listed[asset]:  # an exposure of zero does not tell: it may have netted to that
-                listed[asset] = True
-                touched[count] = asset
-                count += 1
-            net[asset] += quantity * delta[which]
-        for k in range(count):
-            asset = touched[k]
-            exposure = net[asset]
-            net[asset] = 0.0
-            listed[asset] = False
-            for s in range(len(total)):
-                total[s] += exposure * moves[asset, s]
-        worst = total[0]
-        for s in range(1, len(total)):
-            worst = min(worst, total[s])
-        out[account] = worst
+            f = factor[which]
+            if not listed[f]:  # an exposure of zero does not tell: it may have netted to that
+                listed[f] = True
+                factor_row[factors] = f
+                factors += 1
+            net[f] += quantity * delta[which]
+        for k in range(factors):
+            f = factor_row[k]
+            factor_weight[k] = net[f]
+            net[f] = 0.0
+            listed[f] = False
+        add_rows(0, options, option_row, option_weight, values, total)
+        add_rows(0, factors, factor_row, factor_weight, moves, total)
+        out[account] = _lowest_cleared(total)
 
 
 @njit(cache=True, parallel=True)
 def _folded_parallel(
-    start: I64, length: I64, instrument: I64, lots: I64, underlying: I64, delta: F64, moves: F64, option: I64,
+    start: I64, length: I64, instrument: I64, lots: I64, factor: I64, delta: F64, moves: F64, option: I64,
     values: F64, out: F64,
 ) -> None:  # fmt: skip
     accounts = len(out)
     for block in prange(BLOCKS):
         _folded_block(
             accounts * block // BLOCKS, accounts * (block + 1) // BLOCKS, start, length, instrument, lots,
-            underlying, delta, moves, option, values, out,
+            factor, delta, moves, option, values, out,
         )  # fmt: skip
 
 
 def worst_folded(
-    start: I64, length: I64, instrument: I64, lots: I64, underlying: I64, delta: F64, moves: F64, option: I64,
-    values: F64,
-) -> F64:  # fmt: skip
-    """As `worst_rows`, but linear instruments fold into one exposure an underlying; only options cost a row.
+    start: I64, length: I64, instrument: I64, lots: I64, factor: I64, delta: F64, moves: F64, option: I64, values: F64
+) -> F64:
+    """As `worst_rows`, but linear instruments fold into one exposure a factor; only options cost a row each.
 
-    underlying: (I,) asset of each instrument. delta: (I,) USD a lot gains per unit of relative move.
-    moves: (U, S) damped relative moves. option: (I,) row in values: (O, S), or -1 for a linear instrument.
+    factor: (I,) row in moves: (F, S) of each linear instrument. Instruments whose moves are proportional share
+    one: a grid of moves in multiples of each asset's range has a single factor, a history one an asset.
+    delta: (I,) USD a lot gains per unit of its factor's move. option: (I,) row in values: (O, S) of an option,
+    or -1 for a linear instrument.
     """
     out = np.empty(len(start))
-    rows = (start, length, instrument, lots, underlying, delta, moves, option, values, out)
+    rows = (start, length, instrument, lots, factor, delta, moves, option, values, out)
     if len(start) < PARALLEL_FROM:
         _folded_block(0, len(start), *rows)
     else:
