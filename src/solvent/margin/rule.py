@@ -81,6 +81,9 @@ BUILT_IN = {
     "okx-pm": "solvent.margin.rules.okx_pm:OkxRule",
     "span16": "solvent.margin.rules.span16:SpanRule",
     "deribit-pme": "solvent.margin.rules.deribit_pme:DeribitRule",
+    "derive-srm": "solvent.margin.rules.derive_srm:SrmRule",
+    "derive-pmrm": "solvent.margin.rules.derive_pmrm:DerivePmrmRule",
+    "derive-pmrm2": "solvent.margin.rules.derive_pmrm2:DerivePmrm2Rule",
 }
 """Rules by name; loaded when used."""
 

@@ -4,10 +4,13 @@ Numeraire: USD. Net margins: positive is surplus. In the terms of a Statement: e
 requirement = mark_to_market - net margin. Unsettled profit of the perpetual counts in full, only where the
 position is not zero. Breach: liquidatable iff net maintenance margin < 0 (strict). Rounding: reals (the
 contract truncates at 1e-18). Unpublished: nothing. One account holds one underlying.
+The rule sums over underlyings: see `derive_book` for that and for what stands for the venue's inputs.
 Source: derivexyz/v2-core, src/risk-managers/PMRM.sol and PMRMLib.sol; defaults: scripts/config-mainnet.sol.
 """
 
 import math
+from collections.abc import Mapping
+from fractions import Fraction
 
 import msgspec
 import numpy as np
@@ -23,9 +26,13 @@ from solvent.margin.rules.derive import (
     merged,
     naked_shorts,
 )
+from solvent.margin.rules.derive_book import Holdings, PmrmRule, PreparedPmrm, Reduced
+from solvent.margin.rules.grid import scenario_sums, worst_scenarios
+from solvent.margin.rules.rows import Held, sums
+from solvent.margin.rules.venue import Addend, Addends, Block, Figures
 
 
-class Scenario(msgspec.Struct, frozen=True):
+class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One joint move of spot and vol."""
 
     spot_multiplier: float
@@ -40,7 +47,7 @@ SCENARIOS = (
 )
 
 
-class Params(msgspec.Struct, frozen=True):
+class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Parameters of one manager (one underlying)."""
 
     vol_shock: VolShock = VolShock(range_up=0.6, range_down=0.3)
@@ -200,3 +207,127 @@ def account_margins(account: Account, params: Params) -> Margins:
         scenario_pnl=tuple(float(each) for each in pnl),
         worst_scenario=len(pnl) if is_basis else worst,
     )
+
+
+class PmrmParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Managers by underlying."""
+
+    managers: Mapping[str, Params]
+
+
+class PreparedPmrm1(PreparedPmrm):
+    """The rule at one market."""
+
+    def build(self) -> None:
+        """(I, 3 + S) values of one lot of an option: as it is, at the basis up and down, in each scenario."""
+        super().build()
+        self.managers = [self.params.managers.get(asset) for asset in self.universe.assets]
+        self.prepare_scenarios()
+        chain, size = self.chain, len(self.universe)
+        self.values = np.zeros((size, 3 + self.width))
+        if len(chain.rows):
+            up, down = self.vol_shocks()
+            asset = chain.asset
+            basis = np.stack([self.field("basis_spot_up")[asset], self.field("basis_spot_down")[asset]], axis=1)
+            moves = np.hstack([np.ones((len(asset), 1)), basis, self.multiplier[asset]])
+            factor = {"up": up, "none": np.ones(len(up)), "down": down}
+            vols = np.ones(moves.shape)
+            for o, u in enumerate(asset.tolist()):
+                vols[o, 3:] = [factor[vol][o] for vol in self.vols[u]]
+            undiscounted = chain._replace(discount=np.ones(len(asset)))
+            self.values[chain.rows] = undiscounted.values(moves, chain.vol[:, None] * vols)
+        rate = np.maximum(self.bucket_rate, 0.0) * self.field("rate_mult_scale")[self.bucket_asset]
+        growth = self.bucket_years * (rate + self.field("rate_add_scale")[self.bucket_asset])
+        self.discount = self.field("base_static_discount")[self.bucket_asset] * np.exp(-growth)
+
+    def _reduced(self, block: Block, held: Holdings) -> Reduced:
+        """Scenario profit, basis contingency and marks."""
+        by_expiry = scenario_sums(block.rows, held.expiries, self.values)
+        current, shocked = by_expiry[:, 0], by_expiry[:, 3:]
+        discounted = np.where(shocked > 0, shocked * self.discount[held.bucket, None], shocked)
+        base = held.base * self.spot_usd[held.asset] / self.stable_usd
+        linear = base + held.perpetual * self.perpetual_usd[held.asset]
+        pnl = linear[:, None] * (self.multiplier[held.asset] - 1.0)
+        pnl += held.by_underlying(discounted - current[:, None])
+        return Reduced(pnl, self.basis_of(by_expiry, held), held.by_underlying(current))
+
+    def figures(self, block: Block) -> Figures:
+        """Margins of a block of accounts: equity less the venue's net margins."""
+        held = self.holdings(block)
+        found, asset = self._reduced(block, held), held.asset
+        spot, size = self.spot_usd[asset], np.abs(held.perpetual)
+        naked = held.by_underlying(self.naked_coins(block, held)) * self.field("option_percent")[asset]
+        percent = self.field("perpetual_percent")[asset], self.field("base_percent")[asset]
+        static = (size * percent[0] + held.base * percent[1] + naked) * spot
+        doubt = self.doubt_rate(self.confidence(held), asset) * (size + held.base) * spot
+        doubt += self.option_doubt(block, held)
+        loss = static - self.worst_loss(found)
+        counted = held.base * spot / self.stable_usd + found.mark
+        rest = sums(held.owner, held.worth - counted, block.size) + block.options
+        initial = sums(held.owner, loss * self.initial_factors()[asset] + doubt, block.size) + rest
+        gross = block.rows.total(np.abs(block.rows.lots) * np.abs(self.values).max(axis=1)[block.rows.instrument])
+        worst = worst_scenarios(block.size, held.owner, loss, -found.pnl)
+        return Figures(initial, sums(held.owner, loss, block.size) + rest, 4.0 * (block.gross + gross), worst=worst)
+
+    def addends(self, held: Held) -> Addends:
+        """Scenario loss or basis contingency, static and oracle contingency of each underlying."""
+        initial, maintenance = list[Addend](), list[Addend]()
+        for asset in self.assets_of(held):
+            params, name = self.managers[asset], self.universe.assets[asset]
+            account = self._account(held, asset)
+            found = account_margins(account, params)
+            factor = Fraction(initial_factor(self.stable_usd, params))
+            worst = min(found.scenario_pnl)
+            is_basis = found.worst_scenario == len(found.scenario_pnl)
+            term = "basis contingency" if is_basis else "scenario loss"
+            loss = found.basis_contingency if is_basis else worst
+            losses = ((term, -loss), ("static contingency", found.static_contingency))
+            for term, amount in losses:
+                maintenance.append((term, name, amount))
+                initial.append((f"{term} x IM factor", name, Fraction(amount) * factor))
+            initial.append(("oracle contingency", name, found.confidence_contingency))
+            spot, options = self.worth_of(held, asset)
+            profit = account.unsettled_profit_usd
+            rest: Addend = (
+                "equity less mark to market",
+                name,
+                spot + options - Fraction(found.mark_to_market - profit),
+            )
+            initial.append(rest)
+            maintenance.append(rest)
+        return Addends(self.value_addends(held), initial, maintenance)
+
+    def _account(self, held: Held, asset: int) -> Account:
+        """One underlying of an account, without its cash."""
+        perpetual, base, profit = self.held_of(held, asset)
+        expiries = tuple(
+            Expiry(
+                float(self.bucket_years[bucket]) * YEAR_S,
+                0.0,
+                float(self.bucket_forward[bucket]),
+                float(self.bucket_rate[bucket]),
+                float(self.bucket_confidence[bucket]),
+                options,
+            )
+            for bucket, options in self.options_of(held, asset).items()
+        )
+        return Account(
+            0.0,
+            float(self.spot_usd[asset]),
+            float(self.spot_confidence[asset]),
+            self.stable_usd,
+            perpetual,
+            float(self.perpetual_usd[asset]),
+            float(self.perpetual_confidence[asset]),
+            profit,
+            base,
+            expiries,
+        )
+
+
+class DerivePmrmRule(PmrmRule):
+    """Derive portfolio manager, version 1; see the module."""
+
+    name = "derive-pmrm"
+    Params = PmrmParams
+    prepared = PreparedPmrm1

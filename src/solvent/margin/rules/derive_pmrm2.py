@@ -5,14 +5,21 @@ requirement = mark_to_market - net margin. Unsettled profit of the perpetual cou
 position is not zero. Breach: liquidatable iff net maintenance margin < 0 (strict). Rounding: reals (the
 contract truncates at 1e-18). Unpublished: nothing. One account holds one underlying; other collateral is
 valued but takes no part in the scenarios unless it is risk-cancelling.
+The rule sums over underlyings, each collateral asset being one: see `derive_book` for that and for what stands for the
+venue's inputs.
 Source: derivexyz/v2-core, src/risk-managers/PMRM_2.sol and PMRMLib_2.sol; defaults as deployed on mainnet.
 """
 
 import math
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
 
 import msgspec
 import numpy as np
 
+from solvent.domain.universe import Universe
+from solvent.errors import Problem
 from solvent.margin.rules.derive import (
     F64,
     YEAR_S,
@@ -24,12 +31,16 @@ from solvent.margin.rules.derive import (
     merged,
     naked_shorts,
 )
+from solvent.margin.rules.derive_book import Holdings, PmrmRule, PreparedPmrm, Reduced
+from solvent.margin.rules.grid import scenario_sums, worst_scenarios
+from solvent.margin.rules.rows import Held, sums
+from solvent.margin.rules.venue import Addend, Addends, Block, Figures, checked
 
 SETTLEMENT_S = 1_800
 """Over the last half hour the forward becomes the settlement average, second by second."""
 
 
-class Scenario(msgspec.Struct, frozen=True):
+class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One joint move of spot and vol; its profit is multiplied by `dampening`."""
 
     spot_multiplier: float
@@ -60,7 +71,7 @@ SCENARIOS = (
 )
 
 
-class SkewShock(msgspec.Struct, frozen=True):
+class SkewShock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Relative vol shock proportional to log-moneyness, capped beyond k*, where the smile flattens out."""
 
     linear_cap: float = 0.25
@@ -87,7 +98,7 @@ class SkewShock(msgspec.Struct, frozen=True):
         return np.maximum(0.0, 1.0 + np.where(k >= 0, np.minimum(cap, shift), np.maximum(-cap, shift)))
 
 
-class Params(msgspec.Struct, frozen=True):
+class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Parameters of one manager (one underlying). Percentages of initial margin add to maintenance's."""
 
     vol_shock: VolShock = VolShock(range_up=0.5, range_down=0.3)
@@ -352,3 +363,188 @@ def account_margins(account: Account, params: Params) -> Margins:
         scenario_pnl=tuple(float(each) for each in pnl),
         worst_scenario=len(pnl) if is_basis else worst,
     )
+
+
+SKEWS = ("linear", "abs")
+
+
+class ManagerTerms(Params, frozen=True, forbid_unknown_fields=True):
+    """One manager and how its underlying counts as collateral; haircuts are fractions of value."""
+
+    is_risk_cancelling: bool = True
+    mm_haircut: float = 0.0
+    im_haircut: float = 0.0
+    """Adds to `mm_haircut`."""
+
+
+class Pmrm2Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Managers by underlying."""
+
+    managers: Mapping[str, ManagerTerms]
+
+
+class PreparedPmrm2(PreparedPmrm):
+    """The rule at one market."""
+
+    def build(self) -> None:
+        """(I, 3 + S) values of one lot of an option: as it is, at the basis up and down, in each scenario."""
+        super().build()
+        self.managers = [self.params.managers.get(asset) for asset in self.universe.assets]
+        self.prepare_scenarios()
+        self.is_skew = np.array([[vol in SKEWS for vol in row] for row in self.vols])
+        self.damp = np.zeros(self.multiplier.shape)
+        for u, each in enumerate(self.managers):
+            scenarios = () if each is None else each.scenarios
+            self.damp[u, : len(scenarios)] = [x.dampening for x in scenarios]
+        self.values = np.zeros((len(self.universe), 3 + self.width))
+        if len(self.chain.rows):
+            self.values[self.chain.rows] = self._option_tables()
+        discounts = [self._discounts(bucket) for bucket in range(len(self.bucket_asset))]
+        self.long, self.short = np.array(discounts).reshape(-1, 2).T
+
+    def _option_tables(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """(O, 3 + S) values; in the last half hour only part of the forward still moves."""
+        chain, asset = self.chain, self.chain.asset
+        basis = np.stack([self.field("basis_spot_up")[asset], self.field("basis_spot_down")[asset]], axis=1)
+        spot = np.where(self.is_skew, 1.0, self.multiplier)[asset]
+        moves = np.hstack([np.ones((len(asset), 1)), basis, spot])
+        moving = np.minimum(1.0, chain.years * YEAR_S / SETTLEMENT_S)[:, None]
+        up, down = self.vol_shocks()
+        vols = np.repeat(chain.vol[:, None], 3 + self.width, axis=1)
+        for o, u in enumerate(asset.tolist()):
+            if (params := self.managers[u]) is not None:
+                vols[o, 3:] = self._vols(o, params, float(up[o]), float(down[o]), self.vols[u])
+        return chain.values(1.0 + moving * (moves - 1.0), vols)
+
+    def _vols(self, o: int, params: Params, up: float, down: float, names: list[str]) -> list[float]:
+        """Volatility of one option in each scenario."""
+        vol, root = float(self.chain.vol[o]), math.sqrt(float(self.chain.years[o]))
+        k = np.log(self.chain.strike[o : o + 1] / self.chain.forward[o])
+        of = {
+            "up": max(params.vol_up_min, vol * up),
+            "none": vol,
+            "down": vol * down,
+            "linear": vol * float(params.skew.factors(k, root, is_linear=True)[0]),
+            "abs": vol * float(params.skew.factors(k, root, is_linear=False)[0]),
+        }
+        return [of[name] for name in names]
+
+    def _discounts(self, bucket: int) -> tuple[float, float]:
+        """`static_discounts` of one expiry."""
+        params = self.managers[self.bucket_asset[bucket]]
+        if params is None:
+            return 1.0, 1.0
+        expiry = self._expiry(bucket, ())
+        return static_discounts(expiry, math.exp(-max(expiry.rate_annual, 0.0) * expiry.seconds / YEAR_S), params)
+
+    def _expiry(self, bucket: int, options: tuple[OptionHolding, ...]) -> Expiry:
+        return Expiry(
+            float(self.bucket_years[bucket]) * YEAR_S,
+            float(self.bucket_forward[bucket]),
+            float(self.bucket_rate[bucket]),
+            float(self.bucket_confidence[bucket]),
+            options,
+        )
+
+    def _reduced(self, block: Block, held: Holdings) -> Reduced:
+        """Scenario profit, basis contingency and marks."""
+        by_expiry = scenario_sums(block.rows, held.expiries, self.values)
+        current, shocked = by_expiry[:, 0], by_expiry[:, 3:]
+        asset = self.bucket_asset[held.bucket]
+        discount = np.where(shocked >= 0, self.long[held.bucket, None], self.short[held.bucket, None])
+        pnl = self.damp[asset] * (shocked * discount - current[:, None])
+        pnl = np.where(self.is_skew[asset], -np.abs(pnl), pnl)
+        cancelling = self.field("is_risk_cancelling")[held.asset]
+        moved = held.perpetual * self.perpetual_usd[held.asset] + cancelling * held.worth / self.stable_usd
+        moves = (self.multiplier - 1.0) * self.damp
+        total = moved[:, None] * moves[held.asset] + held.by_underlying(pnl)
+        return Reduced(total, self.basis_of(by_expiry, held), held.by_underlying(current))
+
+    def figures(self, block: Block) -> Figures:
+        """Margins of a block of accounts: equity less the venue's net margins."""
+        held = self.holdings(block)
+        found, asset = self._reduced(block, held), held.asset
+        spot, size = self.spot_usd[asset], np.abs(held.perpetual)
+        naked, value = held.by_underlying(self.naked_coins(block, held)) * spot, held.worth / self.stable_usd
+        maintenance = size * spot * self.field("perpetual_mm_percent")[asset]
+        maintenance += naked * self.field("option_mm_percent")[asset] + value * self.field("mm_haircut")[asset]
+        initial = size * spot * self.field("perpetual_im_percent")[asset]
+        initial += naked * self.field("option_im_percent")[asset] + value * self.field("im_haircut")[asset]
+        initial += self.doubt_rate(self.confidence(held), asset) * size * spot + self.option_doubt(block, held)
+        initial += self.doubt_rate(self.spot_confidence[asset], asset) * value
+        loss = -self.worst_loss(found)
+        first = loss * self.initial_factors()[asset] + initial + maintenance
+        second = loss * self.field("mm_factor")[asset] + maintenance
+        rest = sums(held.owner, held.worth - value - found.mark, block.size) + block.options
+        gross = block.rows.total(np.abs(block.rows.lots) * np.abs(self.values).max(axis=1)[block.rows.instrument])
+        return Figures(
+            sums(held.owner, first, block.size) + rest,
+            sums(held.owner, second, block.size) + rest,
+            4.0 * (block.gross + gross),
+            worst=worst_scenarios(block.size, held.owner, loss, -found.pnl),
+        )
+
+    def addends(self, held: Held) -> Addends:
+        """Scenario loss or basis contingency, and the contingencies of each underlying."""
+        initial, maintenance = list[Addend](), list[Addend]()
+        for asset in self.assets_of(held):
+            params, name = self.managers[asset], self.universe.assets[asset]
+            account = self._account(held, asset)
+            found = account_margins(account, params)
+            is_basis = found.worst_scenario == len(found.scenario_pnl)
+            loss = -Fraction(found.basis_contingency if is_basis else min(found.scenario_pnl))
+            term = "basis contingency" if is_basis else "scenario loss"
+            spot, options = self.worth_of(held, asset)
+            counted = Fraction(found.mark_to_market - account.unsettled_profit_usd)
+            both: list[Addend] = [
+                ("MM contingency", name, found.mm_contingency),
+                ("equity less mark to market", name, spot + options - counted),
+            ]
+            maintenance += [(f"{term} x MM factor", name, loss * Fraction(params.mm_factor)), *both]
+            factor = Fraction(initial_factor(self.stable_usd, params))
+            initial += [
+                (f"{term} x IM factor", name, loss * factor),
+                ("IM contingency", name, found.im_contingency),
+                *both,
+            ]
+        return Addends(self.value_addends(held), initial, maintenance)
+
+    def _account(self, held: Held, asset: int) -> Account:
+        """One underlying of an account, without its cash."""
+        params = self.managers[asset]
+        perpetual, base, profit = self.held_of(held, asset)
+        sure = float(self.spot_confidence[asset])
+        spot, _ = self.worth_of(held, asset)
+        collateral = Collateral(float(spot), 1.0, sure, params.is_risk_cancelling, params.mm_haircut, params.im_haircut)
+        options = self.options_of(held, asset)
+        return Account(
+            0.0,
+            float(self.spot_usd[asset]),
+            sure,
+            self.stable_usd,
+            perpetual,
+            float(self.perpetual_usd[asset]),
+            float(self.perpetual_confidence[asset]),
+            profit,
+            (collateral,) if base else (),
+            tuple(self._expiry(bucket, each) for bucket, each in options.items()),
+        )
+
+
+class DerivePmrm2Rule(PmrmRule):
+    """Derive portfolio manager, version 2; see the module."""
+
+    name = "derive-pmrm2"
+    Params = Pmrm2Params
+    prepared = PreparedPmrm2
+
+    def check(self, params: Any, universe: Universe) -> list[Problem]:
+        """Also haircuts and names of volatility shocks."""
+        rows: list[tuple[str, object, bool, str]] = []
+        for name, each in params.managers.items():
+            total = each.mm_haircut + each.im_haircut
+            rows.append((f"managers.{name}.im_haircut", total, total <= 1, "haircuts that add up to at most 1"))
+            names = {x.vol for x in each.scenarios}
+            known = names <= {"up", "none", "down", *SKEWS}
+            rows.append((f"managers.{name}.scenarios", sorted(names), known, "up, none, down, linear or abs"))
+        return super().check(params, universe) + checked(rows)

@@ -6,19 +6,31 @@ Unsettled profit: a perpetual's unsettled and unrealised cash counts in full in 
 only where the position is not zero. Breach: liquidatable iff net maintenance margin < 0 (strict); a trade
 passes iff net initial margin >= 0. Rounding: reals (the contract truncates at 1e-18).
 Unpublished: nothing; parameters are set on chain by market.
+As a Statement: MM = equity - net maintenance margin, IM the same with the initial one, so that equity < MM iff the
+venue's net maintenance margin < 0. See `derive_book` for what stands for the venue's inputs.
 Source: derivexyz/v2-core, src/risk-managers/StandardManager.sol and SRMPortfolioViewer.sol; defaults from
 scripts/config-mainnet.sol (ETH).
 """
 
 from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
-from solvent.margin.rules.derive import OptionHolding, confidence_charge, expiry_values, merged
+from solvent.domain.universe import Universe
+from solvent.errors import Problem
+from solvent.margin.rules.derive import YEAR_S, OptionHolding, confidence_charge, expiry_values, merged
+from solvent.margin.rules.derive_book import Holdings, PreparedDerive
+from solvent.margin.rules.rows import Held, sums
+from solvent.margin.rules.venue import Addend, Addends, Block, Figures, VenueRule, checked
+
+F64 = NDArray[np.float64]
 
 
-class OptionParams(msgspec.Struct, frozen=True):
+class OptionParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Requirements of short options, as fractions of the spot price where not said otherwise."""
 
     max_spot_requirement: float = 0.15
@@ -34,7 +46,7 @@ class OptionParams(msgspec.Struct, frozen=True):
     """A short put's initial margin is at least this multiple of its maintenance margin."""
 
 
-class MarketParams(msgspec.Struct, frozen=True):
+class MarketParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Parameters of one market (underlying)."""
 
     option: OptionParams = OptionParams()
@@ -50,7 +62,7 @@ class MarketParams(msgspec.Struct, frozen=True):
     oracle_contingency_factor: float = 1.0
 
 
-class Params(msgspec.Struct, frozen=True):
+class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`market` holds for every market that `markets` does not name."""
 
     market: MarketParams = MarketParams()
@@ -230,3 +242,165 @@ def account_margins(cash_usd: float, holdings: Mapping[str, Holding], stable_usd
         total = total + market_margins(holding, stable_usd, params.of(name))
         total = total + Margins(-depeg_charge(holding, stable_usd, params), 0.0, 0.0)
     return total
+
+
+class PreparedSrm(PreparedDerive):
+    """The rule at one market."""
+
+    def build(self) -> None:
+        """Isolated margins of one lot of a short option, and parameters by underlying."""
+        super().build()
+        self.markets = [self.params.of(asset) for asset in self.universe.assets]
+        self.isolated_initial, self.isolated_maintenance = np.zeros((2, len(self.universe)))
+        rows = self.chain.rows
+        if len(rows):
+            value = self.chain._replace(discount=np.ones(len(rows))).now() / self.chain.unit
+            for row, unit_usd, i in zip(range(len(rows)), value.tolist(), rows.tolist(), strict=True):
+                asset = int(self.chain.asset[row])
+                short = OptionHolding(float(self.chain.strike[row]), bool(self.chain.call[row]), -1.0, 0.0)
+                given = -unit_usd, float(self.spot_usd[asset]), self.markets[asset].option
+                coins = float(self.chain.unit[row])
+                self.isolated_initial[i] = isolated_margin(short, *given, initial=True) * coins
+                self.isolated_maintenance[i] = isolated_margin(short, *given, initial=False) * coins
+        self.depeg = max(0.0, self.params.depeg_threshold_usd - self.stable_usd) * self.params.depeg_factor
+
+    def weights(self) -> F64:
+        """Factors of base assets; cash counts in full."""
+        found = np.array([self.params.of(each.underlying).base_margin_factor for each in self.universe])
+        found[self.at_par] = 1.0
+        return found
+
+    def _rates(self, name: str) -> F64:
+        """(U,) one parameter of every market."""
+        return np.array([getattr(each, name) for each in self.markets])
+
+    def _doubt(self, confidence: F64, threshold: F64, asset: NDArray[np.int64], notional: F64) -> F64:
+        """`confidence_charge` of arrays."""
+        rate = np.where(
+            confidence < threshold, (1.0 - confidence) * self._rates("oracle_contingency_factor")[asset], 0.0
+        )
+        return np.asarray(rate * notional)
+
+    def figures(self, block: Block) -> Figures:
+        """Margins of a block of accounts: equity less the venue's net margins."""
+        held = self.holdings(block)
+        asset, owner = held.asset, held.owner
+        spot = self.spot_usd[asset]
+        size = np.abs(held.perpetual)
+        notional, sure = size * self.perpetual_usd[asset], self.spot_confidence[asset]
+        base = held.base * spot
+        kept = base * self._rates("base_margin_factor")[asset]
+        maintenance = notional * self._rates("perpetual_mm")[asset] + held.worth - kept
+        initial = (
+            notional * self._rates("perpetual_im")[asset] + held.worth - kept * self._rates("base_im_scale")[asset]
+        )
+        both = np.minimum(sure, self.perpetual_confidence[asset])
+        initial += self._doubt(both, self._rates("perpetual_confidence_threshold")[asset], asset, size * spot)
+        initial += self._doubt(sure, self._rates("base_confidence_threshold")[asset], asset, base)
+        first, second = self._options(block, held)
+        shorts = held.by_underlying(self.short_coins(block, held))
+        initial += held.by_underlying(first) + self.depeg * spot * (shorts + size)
+        maintenance += held.by_underlying(second)
+        least = block.rows.total(np.abs(block.rows.lots * self.isolated_initial[block.rows.instrument]))
+        return Figures(
+            sums(owner, initial, block.size) + block.options,
+            sums(owner, maintenance, block.size) + block.options,
+            4.0 * (block.gross + least),
+        )
+
+    def _options(self, block: Block, held: Holdings) -> tuple[F64, F64]:
+        """(B,) initial and maintenance requirement of each expiry: less the better of the two forms."""
+        rows, i = block.rows, block.rows.instrument
+        short = np.minimum(rows.lots, 0)
+        worst, calls = self.worst_payoffs(block, held)
+        naked = self.bucket_forward[held.bucket] * np.minimum(0.0, calls)
+        asset = self.bucket_asset[held.bucket]
+        options = [each.option for each in self.markets]
+        found = []
+        for table, name in (
+            (self.isolated_initial, "unpaired_im_scale"),
+            (self.isolated_maintenance, "unpaired_mm_scale"),
+        ):
+            scale = np.array([getattr(each, name) for each in options])[asset]
+            isolated = held.expiries.sums(-short * table[i])
+            found.append(-np.maximum(isolated, worst + scale * naked))
+        sure = np.minimum(self.bucket_confidence[held.bucket], self.spot_confidence[asset])
+        threshold = self._rates("option_confidence_threshold")[asset]
+        shorts = self.short_coins(block, held) * self.spot_usd[asset]
+        return found[0] + self._doubt(sure, threshold, asset, shorts), found[1]
+
+    def addends(self, held: Held) -> Addends:
+        """What each part of a market requires, long options giving nothing."""
+        initial, maintenance = list[Addend](), list[Addend]()
+        equity = self.value_addends(held)
+        for term, id, amount in equity:
+            if term == "option value":
+                initial.append((term, id, amount))
+                maintenance.append((term, id, amount))
+        for asset in self.assets_of(held):
+            name, params, holding = self.universe.assets[asset], self.markets[asset], self._holding(held, asset)
+            profit = holding.unsettled_profit_usd
+            perpetual, base = perpetual_margins(holding, params), base_margins(holding, params, self.stable_usd)
+            worth, _ = self.worth_of(held, asset)
+            parts = [("perpetual margin", perpetual, Fraction(profit)), ("base margin", base, worth)]
+            parts += [("option margin", expiry_margins(x, holding, params), Fraction(0)) for x in holding.expiries]
+            for term, margins, counted in parts:
+                initial.append((term, name, counted - Fraction(margins.initial_margin)))
+                maintenance.append((term, name, counted - Fraction(margins.maintenance_margin)))
+            initial.append(("depeg contingency", name, depeg_charge(holding, self.stable_usd, self.params)))
+        return Addends(equity, initial, maintenance)
+
+    def _holding(self, held: Held, asset: int) -> Holding:
+        perpetual, base, profit = self.held_of(held, asset)
+        expiries = tuple(
+            Expiry(
+                float(self.bucket_years[bucket]) * YEAR_S,
+                float(self.bucket_forward[bucket]),
+                float(self.bucket_confidence[bucket]),
+                options,
+            )
+            for bucket, options in self.options_of(held, asset).items()
+        )
+        return Holding(
+            float(self.spot_usd[asset]),
+            float(self.spot_confidence[asset]),
+            perpetual,
+            float(self.perpetual_usd[asset]),
+            float(self.perpetual_confidence[asset]),
+            profit,
+            base,
+            expiries,
+        )
+
+
+class SrmRule(VenueRule):
+    """Derive standard manager; see the module."""
+
+    name = "derive-srm"
+    Params = Params
+    needs = frozenset({"price", "vol"})
+    margins = frozenset({"cash", "spot", "perpetual", "option"})
+    prepared = PreparedSrm
+
+    def check(self, params: Any, universe: Universe) -> list[Problem]:
+        """Requirements outside their bounds, maintenance above initial."""
+        rows: list[tuple[str, object, bool, str]] = [
+            ("depeg_threshold_usd", params.depeg_threshold_usd, 0 <= params.depeg_threshold_usd <= 1, "from 0 to 1"),
+            ("depeg_factor", params.depeg_factor, params.depeg_factor >= 0, "0 or more"),
+        ]
+        for name, each in {"market": params.market, **params.markets}.items():
+            where = name if name == "market" else f"markets.{name}"
+            option = each.option
+            rows += [
+                (f"{where}.perpetual_mm", each.perpetual_mm, 0 <= each.perpetual_mm <= each.perpetual_im <= 1,
+                 f"from 0 to perpetual_im = {each.perpetual_im}, itself at most 1"),
+                *((f"{where}.{field}", getattr(each, field), 0 <= getattr(each, field) <= 1, "from 0 to 1")
+                  for field in ("base_margin_factor", "base_im_scale")),
+                (f"{where}.option.unpaired_mm_scale", option.unpaired_mm_scale,
+                 0 <= option.unpaired_mm_scale <= option.unpaired_im_scale, "from 0 to unpaired_im_scale"),
+                (f"{where}.option.mm_call_spot_requirement", option.mm_call_spot_requirement,
+                 0 <= option.mm_call_spot_requirement <= option.min_spot_requirement <= option.max_spot_requirement,
+                 "0 <= maintenance <= min_spot_requirement <= max_spot_requirement"),
+                (f"{where}.option.mm_offset_scale", option.mm_offset_scale, option.mm_offset_scale >= 1, "1 or more"),
+            ]  # fmt: skip
+        return checked(rows)
