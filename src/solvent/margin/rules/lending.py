@@ -26,7 +26,7 @@ from solvent.domain.market import Market
 from solvent.domain.policy import Policy, parameters
 from solvent.domain.quantities import MICRO, fraction_down, fraction_up
 from solvent.domain.universe import Universe
-from solvent.errors import SHOWN_PROBLEMS, Problem, SolventError, problem, raise_if
+from solvent.errors import Problem, SolventError, problem, raise_if
 from solvent.margin.admissibility import admissibility_problems, toxic_ltv
 from solvent.margin.rules import kernel_lending
 from solvent.margin.rules.kernel_lending import Tables, Totals
@@ -380,12 +380,9 @@ class PreparedLending:
         )
 
     def _refuse_faults(self, book: Book, accounts: I64, sums: Totals) -> None:
-        at = np.flatnonzero(sums.fault)
-        found = [
-            self._fault(book.names[account], _lots(book, account)) for account in accounts[at[:SHOWN_PROBLEMS]].tolist()
-        ]
-        more = len(at) - len(found)
-        raise_if([each for each in found if each], f"{more} more accounts beside these:" if more else "")
+        """Every account, so that the others can be assessed without them."""
+        found = (self._fault(book.names[a], _lots(book, a)) for a in accounts[sums.fault != 0].tolist())
+        raise_if([each for each in found if each])
 
     def _fault(self, name: str, balances: Mapping[int, int]) -> Problem | None:
         """Why balances are no position of the protocol, or None."""
@@ -396,7 +393,7 @@ class PreparedLending:
         if -1 in lenders:
             wrong = next(i for i in owed if i not in fixed.lender)
             lent = ", ".join(ids[i] for i in fixed.lender) or "nothing that is listed here"
-            return problem("book", None, name, f"debt in {ids[wrong]}", f"a debt that {rule.name} lends: {lent}")
+            return problem("book", None, name, f"{ids[wrong]} (debt)", f"a debt that {rule.name} lends: {lent}")
         if len(lenders) > 1:
             accepted = f"debts of one market of {rule.name}; split the account by market"
             return problem("book", None, name, f"debts in {', '.join(ids[i] for i in owed)}", accepted)
@@ -441,20 +438,21 @@ class PreparedLending:
     def exact(self, book: Book, account: int) -> ExactStatement:
         """Integers of 1e-6 USD whose verdict is the protocol's own to the last unit.
 
-        Equity is rounded down; the headroom is rounded so that its sign stays, and margins are equity less it. Where
-        the protocol liquidates at equality, that is said strictly: an account without headroom lacks 1e-6 USD.
+        Equity is rounded down; the headroom is rounded so that its sign stays, and margins are equity less it.
         """
         position = self.position(book, account)
         equity = self._equity(position) // MICRO_VALUE
         if not self.rule.strict and not position.owed:
-            return ExactStatement(equity, 0, 0)
+            return ExactStatement(equity, 0, 0, strict=False)
         low, high = self.weighed(position, initial=False), self.weighed(position, initial=True)
         least, most = low.headroom * low.scale * MICRO, high.headroom * high.scale * MICRO
         if self.rule.strict:
             maintenance, initial = equity - fraction_down(least), equity - fraction_down(most)
         else:  # no headroom is too little already
-            maintenance, initial = equity - fraction_up(least) + 1, equity - fraction_up(most) + 1
-        return ExactStatement(equity, max(maintenance, initial), maintenance)
+            maintenance, initial = equity - fraction_up(least), equity - fraction_up(most) + 1
+            if least <= 0 and maintenance == equity == 0:  # of a debt below 1e-6 USD
+                maintenance = 1
+        return ExactStatement(equity, max(maintenance, initial), maintenance, self.rule.strict)
 
     def _equity(self, position: Position) -> int:
         """USD x VALUE."""
