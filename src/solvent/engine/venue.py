@@ -3,12 +3,15 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from solvent.domain.events import Event
-from solvent.domain.instruments import STABLECOINS, USD, Spot
+from solvent.domain.instruments import STABLECOINS, USD, Instrument, Spot
 from solvent.domain.owners import MARKET
+from solvent.domain.policy import Policy
 from solvent.engine import start
 from solvent.engine.engine import Engine, TickReport
 from solvent.engine.files import read_candles, read_policy
@@ -65,7 +68,7 @@ class Venue:
         for tick in self._ticks:
             if self._clock is not None:
                 self._clock.ts_ns = tick.ts_ns
-            report = self.engine.tick(start.with_cash(tick))
+            report = self.engine.tick(tick)
             if isinstance(self.source, Simulated):
                 self.source.after(sold_usd(self.engine, report))
             yield report
@@ -98,59 +101,92 @@ def open_venue(
 ) -> Venue:
     """Open the journal; begin a venue in an empty one, take up the venue of another.
 
-    sleep: how a live source waits between two polls. Raises SolventError where the options do not fit each other or the journal, a file or network fails.
+    sleep: how a live source waits between two polls. Raises SolventError where the options do not fit each other
+    or the journal, a file or network fails; a journal that was not there is then not made.
     """
+    policy = read_policy(options.policy or POLICY)
+    new = options.store == MEMORY or not Path(options.store).exists()
+    market = _rehearsed(options, policy, say, sleep) if new else None
     say("journal")
     journal: Journal = MemoryJournal() if options.store == MEMORY else SqliteJournal(options.store)
     try:
-        return _open(options, journal, say, sleep)
+        engine = Engine(journal, time.time_ns, snapshots.SNAPSHOT_EVERY_BLOCKS)
+        if engine.state.height:
+            market = _taken_up(options, engine, policy, say, sleep)
+        else:
+            market = market or _rehearsed(options, policy, say, sleep)
+            _begin(options, engine, market, policy, say)
+        return _serving(options, engine, market, say)
     except BaseException:
         journal.close()
         raise
 
 
-def _open(options: VenueOptions, journal: Journal, say: Say, sleep: Callable[[float], None]) -> Venue:
-    live = options.source.startswith(LIVE)
-    engine = Engine(journal, time.time_ns, snapshots.SNAPSHOT_EVERY_BLOCKS)
-    clock = None if live else MarketClock(engine.state.ts_ns)
-    if clock is not None:
-        engine.clock = clock
-    if engine.state.height:
-        say(f"taking up {len(engine.state.accounts):,} accounts at block {engine.state.height:,}")
-        _refuse_changes(options, engine.state)
-    say(f"market: {options.source}")
+class _Market(NamedTuple):
+    """A source, its first tick that the engine has not seen, and those after it."""
+
+    source: Source
+    first: Tick
+    later: Iterator[Tick]
+
+
+def _market(options: VenueOptions, engine: Engine | None, sleep: Callable[[float], None]) -> _Market:
     source = open_source(options, engine, sleep)
-    marked_ns = engine.state.marked_ns
-    ticks: Iterator[Tick] = (tick for tick in source if tick.ts_ns > marked_ns)
+    marked_ns = 0 if engine is None else engine.state.marked_ns
+    ticks = (start.with_cash(tick) for tick in source if tick.ts_ns > marked_ns)
     first = next(ticks, None)
     if first is None:
-        raise SolventError(
-            problem(options.source, None, "ticks", "none", f"some after the journal's end ({journal.name})")
-        )
-    if engine.state.height:
-        start.missing_assets(_coins(engine.state), start.with_cash(first))
-        if options.policy is not None:
-            start.change_policy(engine, read_policy(options.policy))
-        ticks = chain([first], ticks)
-    else:
-        _begin(options, engine, source.assets, start.with_cash(first), say)
-    say(f"margin of {len(engine.state.accounts):,} accounts")
-    engine.risk.statement()
-    engine.serve()
-    return Venue(engine, source, ticks, clock)
+        accepted = "some" if engine is None else f"some after the end of {engine.journal.name}"
+        raise SolventError(problem(options.source, None, "ticks", "none", accepted))
+    return _Market(source, first, ticks)
 
 
-def _begin(options: VenueOptions, engine: Engine, assets: Sequence[str], first: Tick, say: Say) -> None:
-    """Instruments, policy and first mark, then a generated book."""
+def _rehearsed(options: VenueOptions, policy: Policy, say: Say, sleep: Callable[[float], None]) -> _Market:
+    """The market of a new venue, which has begun without trouble in memory: bad input leaves no journal behind."""
+    say(f"market: {options.source}")
+    market = _market(options, None, sleep)
+    start.missing_assets(market.source.assets, market.first)
     say("margin kernels: compiled once, then kept")
-    start.missing_assets(assets, first)
-    prices = start.prices_of(first)
-    policy = read_policy(options.policy or POLICY)
-    start.begin(engine, policy, start.instruments_for(assets, prices), first)
+    start.begin(Engine(MemoryJournal()), policy, _instruments(market), market.first)
+    return market
+
+
+def _instruments(market: _Market) -> list[Instrument]:
+    return start.instruments_for(market.source.assets, start.prices_of(market.first))
+
+
+def _begin(options: VenueOptions, engine: Engine, market: _Market, policy: Policy, say: Say) -> None:
+    """Instruments, policy and first mark, then a generated book."""
+    start.begin(engine, policy, _instruments(market), market.first)
     accounts = ACCOUNTS if options.accounts is None else options.accounts
     insurance_usd = INSURANCE_USD if options.insurance_usd is None else options.insurance_usd
     say(f"book of {accounts:,} accounts, seed {options.seed}")
-    start.load_generated(engine, prices, accounts, options.seed, insurance_usd)
+    start.load_generated(engine, start.prices_of(market.first), accounts, options.seed, insurance_usd)
+
+
+def _taken_up(
+    options: VenueOptions, engine: Engine, policy: Policy, say: Say, sleep: Callable[[float], None]
+) -> _Market:
+    """The market of a venue that the journal holds, from where it ended."""
+    state = engine.state
+    say(f"taking up {len(state.accounts):,} accounts at block {state.height:,}")
+    _refuse_changes(options, state)
+    say(f"market: {options.source}")
+    market = _market(options, engine, sleep)
+    start.missing_assets(_coins(state), market.first)
+    if options.policy is not None:
+        start.change_policy(engine, policy)
+    return market._replace(later=chain([market.first], market.later))
+
+
+def _serving(options: VenueOptions, engine: Engine, market: _Market, say: Say) -> Venue:
+    clock = None
+    if not options.source.startswith(LIVE):
+        engine.clock = clock = MarketClock(engine.state.ts_ns)
+    say(f"margin of {len(engine.state.accounts):,} accounts")
+    engine.risk.statement()  # kernels for many accounts are compiled here, before anybody watches
+    engine.serve()
+    return Venue(engine, market.source, market.later, clock)
 
 
 def _refuse_changes(options: VenueOptions, state: State) -> None:
@@ -177,10 +213,11 @@ def _coins(state: State) -> list[str]:
     return [asset for asset in coins if asset not in (USD, start.HOUSE_CASH)]
 
 
-def open_source(options: VenueOptions, engine: Engine, sleep: Callable[[float], None] = time.sleep) -> Source:
-    """The source that `options` name, going on from where the engine is. Raises SolventError."""
-    state = engine.state
-    assets = options.assets or tuple(_coins(state)) or None
+def open_source(
+    options: VenueOptions, engine: Engine | None = None, sleep: Callable[[float], None] = time.sleep
+) -> Source:
+    """The source that `options` name; from where an engine is, if one is given. Raises SolventError."""
+    assets = options.assets or (tuple(_coins(engine.state)) if engine else ()) or None
     if options.source == SIMULATED:
         return _simulated(assets or SIMULATED_ASSETS, options.seed, engine)
     if options.source.startswith(REPLAY):
@@ -192,15 +229,15 @@ def open_source(options: VenueOptions, engine: Engine, sleep: Callable[[float], 
     raise SolventError(problem("arguments", None, "source", options.source, accepted))
 
 
-def _simulated(assets: Sequence[str], seed: int, engine: Engine) -> Simulated:
+def _simulated(assets: Sequence[str], seed: int, engine: Engine | None) -> Simulated:
     """A simulated market, from the prices that an old venue's last mark has."""
     if dollars := STABLECOINS & set(assets):
         accepted = f"assets whose price moves; {start.HOUSE_CASH} is always there"
         raise SolventError(problem("arguments", None, "assets", ",".join(sorted(dollars)), accepted))
     source = Simulated(assets, seed)
-    market = engine.risk.market
-    if not engine.state.height or market is None:
+    if engine is None or engine.risk.market is None:
         return source
+    market = engine.risk.market
     prices = dict(zip(market.universe.assets, market.index_usd.tolist(), strict=True))
     return Simulated(assets, seed, first_tick=source.tick_at(engine.state.marked_ns), prices=prices)
 
