@@ -46,3 +46,12 @@ def test_every_ready_made_policy_has_its_name_a_date_a_source_and_a_rule(name: s
     assert len(policy.as_of) == 10
     assert policy.source
     assert policy.rule in BUILT_IN
+
+
+def test_lending_policies_show_where_liquidations_turn_toxic() -> None:
+    lines = runner.invoke(app, ["policies"]).stdout.splitlines()
+    assert "93.5% to 95.7%" in next(line for line in lines if line.startswith("aave-v3"))
+    found = json.loads(runner.invoke(app, ["policies", "--json"]).stdout)
+    by_name = {each["name"]: each["toxic_ltv"] for each in found}
+    assert by_name["aave-v3"]["ETH"] == pytest.approx(1 / 1.05)
+    assert by_name["portfolio"] == {}

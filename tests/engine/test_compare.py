@@ -15,7 +15,7 @@ import solvent as sv
 from solvent.domain.policy import Policy
 from solvent.engine.compare import Comparison, compare
 from solvent.engine.files import read_policy
-from solvent.engine.term_rows import TOTALS, term_rows
+from solvent.engine.term_rows import TOTALS, telling, term_rows
 from solvent.engine.verdicts import ACCOUNT_STATES, HEALTHY, LIQUIDATABLE, REFUSED
 from solvent.errors import SolventError
 from solvent.margin.rule import BUILT_IN
@@ -154,3 +154,14 @@ def test_term_rows_keep_every_difference(one: list[Term], other: list[Term]) -> 
     assert all(row.amounts[0] != row.amounts[2] for row in rows)
     spreads = [(TOTALS.index(row.total), -row.spread) for row in rows]
     assert spreads == sorted(spreads)
+
+
+def test_what_makes_no_difference_is_not_told() -> None:
+    """Equity cut into other terms is the same equity; a margin's small term is noise."""
+    ours = [Term("equity", "balance", "BTC", Decimal(100)), Term("maintenance_margin", "scan", "", Decimal(16))]
+    theirs = [Term("equity", "collateral", "BTC", Decimal(100)), Term("maintenance_margin", "weight", "", Decimal(20))]
+    theirs += [Term("maintenance_margin", "dust", "", Decimal("0.001"))]
+    rows = term_rows([Explanation("x", {}, tuple(ours)), Explanation("x", {}, tuple(theirs)), None])
+    assert len(rows) == 5
+    assert [row.name for row in telling(rows)] == ["weight", "scan"]
+    assert telling(()) == ()

@@ -65,6 +65,7 @@ def parts(comparison: "Comparison", wanted: Sequence[int], reported: Mapping[str
     from rich.text import Text
 
     from solvent.cli.shown import plain, terms_table
+    from solvent.engine.term_rows import telling
 
     found: list[Any] = [policies_table(comparison), Text()]
     shown = wanted or listed(comparison)
@@ -72,13 +73,13 @@ def parts(comparison: "Comparison", wanted: Sequence[int], reported: Mapping[str
     rest = len(comparison.book) - len(shown)
     if rest and not wanted:
         found.append(Text(f"... and {rest:,} more accounts; --json and to_frame() have all", "dim"))
-    found += [Text(), *flip_lines(comparison), *refusal_lines(comparison)]
+    found += [Text(), *flip_lines(comparison), *refusal_lines(comparison), *toxic_lines(comparison)]
     labels = comparison.labels
     same_rule = len(labels) == 2 and len({each.policy.rule for each in comparison.answers}) == 1
     changing = comparison.changing().tolist()
     for i in wanted or changing[:EXPLAINED] or comparison.notable(1):
         title = f"{comparison.book.names[i]}: terms that make the difference, USD"
-        found += [Text(), terms_table(title, labels, comparison.terms(i), same_rule)]
+        found += [Text(), terms_table(title, labels, telling(comparison.terms(i)), same_rule)]
     if not wanted and len(changing) > EXPLAINED:
         others = ", ".join(comparison.book.names[i] for i in changing[EXPLAINED : EXPLAINED + 5])
         found.append(plain(f"\n--account NAME explains others, such as {others}"))
@@ -182,6 +183,24 @@ def refusal_lines(comparison: "Comparison") -> list[Any]:
     return lines
 
 
+def toxic_lines(comparison: "Comparison") -> list[Any]:
+    """For lending policies the LTV above which every liquidation makes things worse."""
+    from rich.text import Text
+
+    from solvent.cli.shown import plain
+
+    lines = []
+    for answer in comparison.answers:
+        held = {
+            id: ltv for id, ltv in answer.toxic_ltvs().items() if id.partition("/")[0] in comparison.market.universe
+        }
+        if held:
+            ltvs = ", ".join(f"{id} {ltv:.2%}" for id, ltv in held.items())
+            text = "above these LTVs every liquidation raises LTV"
+            lines.append(Text.assemble((answer.label, "bold"), f", {text}: ", plain(ltvs)))
+    return lines
+
+
 def as_values(
     comparison: "Comparison", wanted: Sequence[int], reported: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
@@ -214,6 +233,7 @@ def as_values(
                 "accounts_common": int(common.sum()),
                 "initial_margin": float(each.statement.initial_margin[common].sum()),
                 "maintenance_margin": float(each.statement.maintenance_margin[common].sum()),
+                "toxic_ltv": each.toxic_ltvs(),
             }
             for each in comparison.answers
         ],

@@ -9,11 +9,16 @@ def policies_command(
     name: Annotated[str, typer.Argument(help="Print this policy's TOML: a start for one of your own.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="The list as JSON.")] = False,
 ) -> None:
-    """List the ready-made policies: whose rule, which parameters, as of when, from where; or print one as TOML."""
+    """List the ready-made policies: whose rule, which parameters, as of when, from where; or print one as TOML.
+
+    `toxic LTV`, of lending rules, is the loan-to-value above which every liquidation raises it: 1 / (1 + bonus);
+    --json gives it by collateral.
+    """
     from rich.table import Table
 
     from solvent.cli.shown import console, json_text, plain
     from solvent.engine.files import policy_names, policy_text, read_policy
+    from solvent.engine.toxic import toxic_ltvs
 
     if name:
         typer.echo(policy_text(name), nl=False)
@@ -21,12 +26,21 @@ def policies_command(
     policies = [read_policy(each) for each in policy_names()]
     if as_json:
         fields = ("name", "rule", "version", "as_of", "source", "notes")
-        rows = [{**{key: getattr(each, key) for key in fields}, "digest": each.digest().hex()} for each in policies]
+        rows = [
+            {
+                **{key: getattr(each, key) for key in fields},
+                "digest": each.digest().hex(),
+                "toxic_ltv": toxic_ltvs(each),
+            }
+            for each in policies
+        ]
         typer.echo(json_text(rows))
         return
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for head in ("name", "rule", "version", "as of", "source"):
-        table.add_column(head, overflow="fold", no_wrap=head == "as of")
+    for head in ("name", "rule", "version", "as of", "toxic LTV", "source"):
+        table.add_column(head, overflow="fold", no_wrap=head in ("as of", "toxic LTV"))
     for each in policies:
-        table.add_row(*(plain(value) for value in (each.name, each.rule, each.version, each.as_of, each.source)))
+        ltvs = toxic_ltvs(each).values()
+        toxic = " to ".join(dict.fromkeys(f"{ltv:.1%}" for ltv in (min(ltvs), max(ltvs)))) if ltvs else ""
+        table.add_row(*map(plain, (each.name, each.rule, each.version, each.as_of, toxic, each.source)))
     console().print(table)

@@ -27,7 +27,6 @@ TOTAL_NAMES: Mapping[str, str] = {
 }
 PIPE_WIDTH = 160
 """Columns where stdout is no terminal."""
-CENT = Decimal("0.005")
 WHOLE_FROM = 10_000_000
 TERMS_SHOWN = 12
 
@@ -72,7 +71,7 @@ def plain(name: str) -> Text:
 
 
 def terms_table(title: str, labels: Sequence[str], rows: Sequence[TermRow], difference: bool) -> Table:
-    """Terms beside one another, the largest differences of each total; those below a cent left out.
+    """Terms beside one another, the largest differences of each total first.
 
     difference: show second less first, for two explanations that have the same terms. Otherwise a column without
     any term, of a rule that refuses the account, is left out.
@@ -84,7 +83,7 @@ def terms_table(title: str, labels: Sequence[str], rows: Sequence[TermRow], diff
     for label in [*(labels[i] for i in there), *(["difference"] if difference else [])]:
         table.add_column(plain(label), justify="right")
     for total, name in TOTAL_NAMES.items():
-        mine = [row for row in rows if row.total == total and row.spread >= CENT]
+        mine = [row for row in rows if row.total == total]
         for place, row in enumerate(mine[:TERMS_SHOWN]):
             cells = [usd(row.amounts[i]) for i in there]
             if difference:

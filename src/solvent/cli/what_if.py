@@ -119,6 +119,7 @@ def parts(found: "WhatIf", wanted: Sequence[int]) -> list[Any]:
     from rich.text import Text
 
     from solvent.cli.shown import terms_table
+    from solvent.engine.term_rows import LEAST_USD
 
     shown: list[Any] = []
     prices = price_table(found)
@@ -126,15 +127,16 @@ def parts(found: "WhatIf", wanted: Sequence[int]) -> list[Any]:
         shown += [prices, Text()]
     shown += [totals_table(found), Text(), *transition_lines(found), Text()]
     changing, moving = found.changing().tolist(), found.moving().tolist()
-    rows = wanted or list(dict.fromkeys([*changing, *moving]))
-    if not rows:
+    moved = wanted or list(dict.fromkeys([*changing, *moving]))
+    if not moved:
         return [*shown, Text("Nothing changes for any account.", "dim")]
-    shown.append(accounts_table(found, rows[:ACCOUNTS_SHOWN]))
-    if len(rows) > ACCOUNTS_SHOWN:
-        shown.append(Text(f"... and {len(rows) - ACCOUNTS_SHOWN:,} more accounts that move; --json has all", "dim"))
-    for i in wanted or rows[:EXPLAINED]:
+    shown.append(accounts_table(found, moved[:ACCOUNTS_SHOWN]))
+    if len(moved) > ACCOUNTS_SHOWN:
+        shown.append(Text(f"... and {len(moved) - ACCOUNTS_SHOWN:,} more accounts that move; --json has all", "dim"))
+    for i in wanted or moved[:EXPLAINED]:
         title = f"{found.book.names[i]}: terms that move, USD"
-        shown += [Text(), terms_table(title, ("before", "after"), found.terms(i), difference=True)]
+        rows = [row for row in found.terms(i) if row.spread >= LEAST_USD]
+        shown += [Text(), terms_table(title, ("before", "after"), rows, difference=True)]
     shown += refusal_lines(found)
     return shown
 

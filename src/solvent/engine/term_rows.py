@@ -8,6 +8,9 @@ from solvent.margin.statement import Explanation
 
 TOTALS = ("equity", "initial_margin", "maintenance_margin")
 
+LEAST_USD = Decimal("0.005")
+"""Half a cent: what is shown to cents and differs by less does not differ."""
+
 
 class TermRow(NamedTuple):
     """One term in every explanation."""
@@ -42,3 +45,18 @@ def term_rows(explanations: Sequence[Explanation | None]) -> tuple[TermRow, ...]
     there = [place for place, explanation in enumerate(explanations) if explanation]
     rows = [TermRow(*key, tuple(row)) for key, row in amounts.items() if len({row[place] for place in there}) > 1]
     return tuple(sorted(rows, key=lambda row: (TOTALS.index(row.total), -row.spread, row.name, row.instrument)))
+
+
+def telling(rows: Sequence[TermRow], least: Decimal = LEAST_USD) -> tuple[TermRow, ...]:
+    """Rows that differ by at least `least` USD, of the totals that do.
+
+    Rules cut an equity on which they agree into different terms: those make no difference.
+    """
+    there = [i for i in range(len(rows[0].amounts)) if any(row.amounts[i] is not None for row in rows)] if rows else []
+    found: list[TermRow] = []
+    for total in TOTALS:
+        mine = [row for row in rows if row.total == total]
+        sums = [sum((row.amounts[i] or Decimal(0) for row in mine), Decimal(0)) for i in there]
+        if sums and max(sums) - min(sums) >= least:
+            found += [row for row in mine if row.spread >= least]
+    return tuple(found)

@@ -12,6 +12,7 @@ from solvent.domain.market import Market
 from solvent.domain.policy import Policy
 from solvent.domain.universe import Universe
 from solvent.engine.assess import decided
+from solvent.engine.toxic import toxic_ltvs
 from solvent.errors import Problem, SolventError
 from solvent.margin.rule import Prepared, rule
 from solvent.margin.rules.rows import net
@@ -74,6 +75,10 @@ class Verdicts(msgspec.Struct, frozen=True, eq=False):
                 ids.update({id: None} if named else {})
                 accounts[account] = None
         return {_listed(list(ids)) + why: list(accounts) for why, (ids, accounts) in groups.items()}
+
+    def toxic_ltvs(self) -> dict[str, float]:
+        """See `solvent.engine.toxic`; empty for policies of no lending rule."""
+        return toxic_ltvs(self.policy)
 
     def explain(self, book: Book, account: int) -> Explanation | None:
         """Every term of an account; None where it is refused."""

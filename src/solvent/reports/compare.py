@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from solvent.domain.policy import Policy
 from solvent.engine.compare import Comparison
-from solvent.engine.term_rows import TermRow
+from solvent.engine.term_rows import TermRow, telling
 from solvent.engine.verdicts import ACCOUNT_STATES, REFUSED
 from solvent.reports.page import PALETTE, STATE_COLOURS, page, plot, prose, section, table, terms, tiles
 
@@ -29,7 +29,7 @@ TERMS_SHOWN = 14
 HEALTH_RANGE = (-0.5, 5.0)
 EQUITY_SHOWN = 2.5
 """Equity stands in the picture of a margin only up to this multiple of it: beyond, the margin would be a speck."""
-CENT = Decimal("0.005")
+CENT = 0.005
 TOTALS = {"equity": "equity", "initial_margin": "initial margin", "maintenance_margin": "maintenance margin"}
 MEANINGS = {
     "equity": "Net value at the marks, without haircuts. Some rules count stablecoins at par or value balances their "
@@ -72,6 +72,7 @@ def comparison_page(comparison: Comparison, accounts: Sequence[int] = ()) -> str
         ),
         section("Accounts that change state", *_changing(comparison)),
         *([section("Terms that make the difference", *_explained(comparison, explained))] if explained else []),
+        *([section("Toxic LTV", *toxic)] if (toxic := _toxic(comparison)) else []),
         *([section("Refused", _refused(comparison))] if any(each.refusals for each in comparison.answers) else []),
         section("What the words mean", terms(MEANINGS)),
         section("Where the policies come from",
@@ -181,7 +182,7 @@ def make_up_figure(comparison: Comparison, account: int) -> "Figure":
     labels = [escape(each.label) for each in answering]
     for name, row in sums.items():
         amounts = [row.get(each.label) for each in answering]
-        if any(abs(amount or 0) >= float(CENT) for amount in amounts):
+        if any(abs(amount or 0) >= CENT for amount in amounts):
             figure.add_bar(name=escape(name), y=labels, x=amounts, orientation="h", hovertemplate="%{x:,.2f} USD")
     equity = _first_equity(comparison)[account]
     highest = max((float(each.statement.maintenance_margin[account]) for each in answering), default=0.0)
@@ -254,7 +255,7 @@ def _explained(comparison: Comparison, accounts: Sequence[int]) -> list[str]:
         parts.append(f"<h3>{escape(comparison.book.names[i])}</h3>")
         if figure.data:
             parts.append(plot(figure, f"account-{i}", _bar_height(comparison)))
-        parts.append(_terms(comparison, comparison.terms(i)))
+        parts.append(_terms(comparison, telling(comparison.terms(i))))
     return parts
 
 
@@ -262,13 +263,25 @@ def _terms(comparison: Comparison, rows: Sequence[TermRow]) -> str:
     shown = []
     there = [i for i in range(len(comparison.answers)) if any(row.amounts[i] is not None for row in rows)]
     for total, name in TOTALS.items():
-        mine = [row for row in rows if row.total == total and row.spread >= CENT]
+        mine = [row for row in rows if row.total == total]
         shown += [
             [name if place == 0 else "", row.name, row.instrument, *(_amount(row.amounts[i]) for i in there)]
             for place, row in enumerate(mine[:TERMS_SHOWN])
         ]
     head = ["total", "term", "of", *(comparison.labels[i] for i in there)]
     return table(head, shown, right=range(3, len(head))) if shown else prose("No term differs.", "note")
+
+
+def _toxic(comparison: Comparison) -> list[str]:
+    """LTVs of the lending policies, if there are any, by collateral of the market."""
+    rows = [
+        [answer.label, id, f"{ltv:.2%}"]
+        for answer in comparison.answers
+        for id, ltv in answer.toxic_ltvs().items()
+        if id.partition("/")[0] in comparison.market.universe
+    ]
+    text = "Above this loan-to-value every liquidation raises it: the bonus takes more of the collateral than it pays."
+    return [prose(text, "note"), table(["policy", "collateral", "LTV"], rows, right=[2])] if rows else []
 
 
 def _refused(comparison: Comparison) -> str:
