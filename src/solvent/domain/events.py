@@ -266,3 +266,5 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     caller: str = ""
     key: str = ""
     """Idempotency key of the caller; empty for the engine's own commands."""
+    repeated: bool = False
+    """The first answer to a key, given again; it stands in the journal already and does not enter it twice."""

@@ -12,22 +12,18 @@ from solvent.domain.events import Entry, Event, Refused
 from solvent.domain.instruments import Future as DatedFuture
 from solvent.domain.instruments import Option, Perpetual, Spot
 from solvent.engine.decide import decide
+from solvent.engine.decide.markets import FUNDING_NS, HOUR_NS
 from solvent.engine.marks import Marker
 from solvent.engine.risk import Risk
 from solvent.engine.rounds import run_waterfall
 from solvent.engine.sources.tick import Tick
-from solvent.ledger.apply import apply_entry, command_digest
+from solvent.ledger.apply import DAY_NS, apply_entry, command_digest
 from solvent.ledger.group_commit import Committed, GroupCommitter
 from solvent.ledger.journal import Journal, entry_at
 from solvent.ledger.recovery import recover
 from solvent.ledger.snapshots import save_if_due
 from solvent.ledger.state import State
 from solvent.margin.statement import Statement
-
-HOUR_NS = 3_600 * 10**9
-DAY_NS = 24 * HOUR_NS
-FUNDING_NS = 8 * HOUR_NS
-"""Funding and settlement times: 00:00, 08:00 and 16:00 UTC."""
 
 
 class Submission(NamedTuple):
@@ -77,6 +73,8 @@ class Engine:
         self.marker = Marker()
         self._decided_s = 0.0
         self._reports: list[TickReport] = []
+        self._answered: dict[tuple[str, str], Entry] = {}
+        """Answers to idempotency keys in the block that is being decided."""
         self._committer: GroupCommitter[Submission | Tick] | None = None
         self._report: TickReport | None = None
         self._recover()
@@ -112,8 +110,7 @@ class Engine:
     def execute(self, submissions: Iterable[Submission], ts_ns: int) -> list[Entry]:
         """Decide, apply and commit some commands as one block, in this thread; their entries."""
         assert self._committer is None, "a serving engine takes commands by submit()"
-        answers = self._decide_block(list(submissions), max(ts_ns, self.state.ts_ns))
-        entries = [entry for answer in answers for entry in answer]
+        entries = [entry for answer in self._decided(list(submissions), ts_ns) for entry in answer]
         self._commit(entries)
         return entries
 
@@ -122,13 +119,24 @@ class Engine:
         if self._committer is not None:
             self._committer.submit(tick).result()
         else:
-            (entries,) = self._decide_block([tick], max(tick.ts_ns, self.state.ts_ns))
+            (entries,) = self._decided([tick], tick.ts_ns)
             self._commit(entries)
         assert self._report is not None
         return self._report
 
+    def _decided(self, requests: Sequence[Submission | Tick], ts_ns: int) -> list[Sequence[Entry]]:
+        """Decide a block in this thread; if that fails half-way, drop what is in memory."""
+        try:
+            return self._decide_block(requests, max(ts_ns, self.state.ts_ns))
+        except BaseException:
+            self._recover()
+            raise
+
     def _commit(self, entries: Sequence[Entry]) -> None:
         """Make the block durable; if that fails, drop what is in memory and recover from the journal."""
+        entries = [entry for entry in entries if not entry.repeated]
+        if not entries:
+            return
         try:
             height = self.journal.commit(entries, self.state.ts_ns)
         except BaseException:
@@ -148,10 +156,16 @@ class Engine:
             save_if_due(self.journal, self.state, self.snapshot_every_blocks)
 
     def _decide_block(self, requests: Sequence[Submission | Tick], ts_ns: int) -> list[Sequence[Entry]]:
-        self.state.begin_block(ts_ns)
+        """Entries of each request, applied in memory; a block that would hold none is not begun."""
+        state = self.state
+        before = state.height, state.ts_ns, state.entries
+        state.begin_block(ts_ns)
+        self._answered.clear()
         answers = [
             self._tick_entries(request) if isinstance(request, Tick) else [self._one(request)] for request in requests
         ]
+        if all(entry.repeated for answer in answers for entry in answer):
+            state.height, state.ts_ns, state.entries = before
         self._decided_s = time.perf_counter()
         return answers
 
@@ -163,9 +177,13 @@ class Engine:
             if receipt.digest != command_digest(submission.command):
                 reason = f"key {submission.key!r}: the same command as before under this key"
                 return Entry(submission.command, (Refused(reason=reason),), submission.origin, submission.caller)
-            if receipt.height < state.height:
-                return entry_at(self.journal, receipt.height, receipt.position)
-        return self.run(submission.command, submission)
+            first = self._answered.get((submission.caller, submission.key))
+            first = first or entry_at(self.journal, receipt.height, receipt.position)
+            return msgspec.structs.replace(first, repeated=True)
+        entry = self.run(submission.command, submission)
+        if submission.key:
+            self._answered[submission.caller, submission.key] = entry
+        return entry
 
     def run(self, command: c.Command, submission: Submission | None = None) -> Entry:
         """Decide a command at the present state and apply what follows; part of the block being built."""
@@ -174,6 +192,8 @@ class Engine:
             entry = Entry(command, events)
         else:
             entry = Entry(command, events, submission.origin, submission.caller, submission.key)
+        if submission is None and _idle(entry):
+            return entry
         apply_entry(self.state, entry)
         self.risk.refresh(self.state)
         if isinstance(command, c.Mark):
@@ -181,18 +201,21 @@ class Engine:
         return entry
 
     def _tick_entries(self, tick: Tick) -> Sequence[Entry]:
-        """Everything that follows from one tick, in the order of semantics: one block."""
-        assert self.risk.params is not None, "a policy is set before the first tick"
-        before_ns = self.state.marked_ns
-        mark = self.run(self.marker.mark(self.state, tick, self.risk.params.oracle))
+        """Everything that follows from one tick, in the order of semantics: one block.
+
+        A tick older than the last mark marks nothing. Nobody is liquidated at marks too old to count.
+        """
+        oracle, before_ns = self.risk.parameters().oracle, self.state.marked_ns
+        late = tick.ts_ns < before_ns
+        mark = self.run(c.Mark((), (), tick.ts_ns) if late else self.marker.mark(self.state, tick, oracle))
         entries = self._timed(tick, before_ns)
         statement, margin_s = None, 0.0
-        if self.risk.prepared is not None:
+        young = self.state.ts_ns - self.state.marked_ns <= oracle.halt_age_s * 1e9
+        if self.risk.prepared is not None and young:
             started = time.perf_counter()
             statement = self.risk.statement()
             margin_s = time.perf_counter() - started
             entries += run_waterfall(self, statement)
-        # The mark stays even where it was refused: no block is without an entry.
         entries = [mark, *(entry for entry in entries if not _idle(entry))]
         degraded = sum(1 for state in self.marker.states.values() if state != "ok")
         self._report = TickReport(tick.ts_ns, 0, tuple(entries), statement, degraded, margin_s)
@@ -206,11 +229,11 @@ class Engine:
         for i, instrument in enumerate(state.universe):
             due = isinstance(instrument, (DatedFuture, Option)) and instrument.expiry_ns <= now
             if due and i not in state.expired:
-                entries.append(self.run(c.Expire(i, self.marker.settlement_micro(instrument.underlying))))
+                entries.append(self.run(c.Expire(i, self.marker.settlement_micro(instrument.underlying, now))))
         if before_ns and now // FUNDING_NS > before_ns // FUNDING_NS:
             entries += self._funding(tick, now // FUNDING_NS)
         if before_ns and now // HOUR_NS > before_ns // HOUR_NS:
-            for asset in sorted(state.loans):
+            for asset in sorted(state.loans.keys() | state.accrued.keys()):  # hours without loans count too
                 entries.append(self.run(c.Accrue(asset, now // HOUR_NS)))
         if before_ns and now // DAY_NS > before_ns // DAY_NS:
             for asset, instrument in enumerate(state.universe):
@@ -219,10 +242,13 @@ class Engine:
         return entries
 
     def _funding(self, tick: Tick, interval: int) -> list[Entry]:
-        """Funding where there is a rate, then settlement of every perpetual and future."""
+        """Funding where there is a rate, then settlement of every perpetual and future, and of what else is unpaid."""
+        state = self.state
         entries: list[Entry] = []
-        for i, instrument in enumerate(self.state.universe):
-            if isinstance(instrument, (Spot, Option)) or i in self.state.expired:
+        for i, instrument in enumerate(state.universe):
+            if isinstance(instrument, (Spot, Option)) or i in state.expired:
+                if any(state.position(owner, i)[1] for owner in state.holders.get(i, ())):
+                    entries.append(self.run(c.Settle(i)))
                 continue
             rate = tick.funding_rate.get(instrument.underlying, 0.0)
             if rate and isinstance(instrument, Perpetual):
@@ -232,9 +258,9 @@ class Engine:
 
 
 def _idle(entry: Entry) -> bool:
-    """An automatic command that turned out to be needless: not worth a line in the journal."""
+    """An automatic command that turned out to be needless: not worth a line in the journal. A mark always is."""
     events: tuple[Event, ...] = entry.events
-    return not entry.key and len(events) == 1 and isinstance(events[0], Refused) and entry.origin == "engine"
+    return len(events) == 1 and isinstance(events[0], Refused) and not isinstance(entry.command, c.Mark)
 
 
 def redecide(state: State, entry: Entry) -> tuple[Event, ...]:

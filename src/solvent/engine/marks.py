@@ -3,11 +3,12 @@
 import math
 from collections import deque
 
+import msgspec
 import numpy as np
 
 from solvent.domain.commands import Mark, Quote, SourceVerdict
 from solvent.domain.instruments import USD, Option, Spot
-from solvent.domain.market import SECONDS_A_YEAR, STATES
+from solvent.domain.market import GONE, SECONDS_A_YEAR, STATES
 from solvent.engine.sources.tick import SourcePrice, Tick
 from solvent.ledger.state import State
 from solvent.valuation import black76
@@ -34,6 +35,8 @@ class Marker:
     def __init__(self) -> None:
         self._memory: dict[str, _Memory] = {}
         self._index: dict[str, deque[tuple[int, float]]] = {}
+        self._sourced: set[str] = set()
+        """Names that had a source once: without one they are halted, not as good as before."""
         self.states: dict[str, str] = {}
         """State of each name at the last tick."""
         self.reasons: dict[str, str] = {}
@@ -47,6 +50,8 @@ class Marker:
             memory = _Memory(quote.ticks * tick, state.quoted_ns[i])
             memory.slow, memory.slow_ns = (quote.slow_ticks or quote.ticks) * tick, state.marked_ns
             self._memory[name] = memory
+            if isinstance(instrument, Spot) and name != USD:
+                self._sourced.add(name)
 
     def mark(self, state: State, tick: Tick, params: OracleParams) -> Mark:
         """The command that marks every instrument whose quote changes with this tick."""
@@ -54,6 +59,8 @@ class Marker:
         quotes: list[Quote] = []
         index = {name: each.severity_price for name, each in guarded.items() if each.severity_price}
         for i, instrument in enumerate(state.universe):
+            if i in state.expired:
+                continue
             name = instrument.asset if isinstance(instrument, Spot) else instrument.id
             quote = self._quote(state, i, name, guarded, index, tick)
             if quote is not None and quote != state.quotes.get(i):
@@ -71,7 +78,7 @@ class Marker:
             for name, each in found
             if name in names
         )
-        return Mark(tuple(quotes), verdicts)
+        return Mark(tuple(quotes), verdicts, tick.ts_ns)
 
     def _guarded(
         self, tick: Tick, params: OracleParams
@@ -80,6 +87,9 @@ class Marker:
         rows: dict[str, list[SourcePrice]] = {}
         for price in tick.prices:
             rows.setdefault(price.name, []).append(price)
+        self._sourced |= rows.keys()
+        for name in sorted(self._sourced - rows.keys()):
+            rows[name] = []
         guarded: dict[str, GuardedPrice] = {}
         rejected: list[tuple[str, SourceVerdictOf]] = []
         for name, prices in rows.items():
@@ -116,10 +126,10 @@ class Marker:
         while window[0][0] < ts_ns - SETTLEMENT_WINDOW_NS:
             window.popleft()
 
-    def settlement_micro(self, asset: str) -> int:
+    def settlement_micro(self, asset: str, now_ns: int) -> int:
         """Mean index of an asset over the last 30 minutes in 1e-6 USD; 0 where there was none."""
-        window = self._index.get(asset)
-        return round(sum(price for _, price in window) / len(window) * 1e6) if window else 0
+        window = [price for ts_ns, price in self._index.get(asset, ()) if ts_ns >= now_ns - SETTLEMENT_WINDOW_NS]
+        return round(sum(window) / len(window) * 1e6) if window else 0
 
     def _quote(
         self, state: State, i: int, name: str, guarded: dict[str, GuardedPrice], index: dict[str, float], tick: Tick
@@ -135,7 +145,7 @@ class Marker:
         basis = name if name in guarded else asset
         found = guarded.get(basis)
         if found is None or not index.get(basis):
-            return None
+            return self._gone(state, i, found)
         status = STATES.index(found.state)
         confidence = round(found.confidence * 1e9)
         slow = self._memory[basis].slow
@@ -151,6 +161,11 @@ class Marker:
             round(max(0.0, found.age_s) * 1000),
             volume_usd_daily=volume_usd if isinstance(instrument, Spot) else -1,
         )
+
+    def _gone(self, state: State, i: int, found: GuardedPrice | None) -> Quote | None:
+        """The last quote, from which nothing follows any more; None where there never was one."""
+        last = state.quotes.get(i)
+        return None if last is None or found is None else msgspec.structs.replace(last, state=GONE)
 
     def _option_quote(
         self, state: State, i: int, option: Option, index: dict[str, float], tick: Tick, status: int, confidence: int

@@ -131,7 +131,7 @@ class GroupCommitter(Generic[Request]):
         ts_ns = max(self._clock(), self._journal.head().ts_ns)
         answers = self._decide(requests, ts_ns)
         assert len(answers) == len(requests), "one answer a request"
-        entries = [entry for answer in answers for entry in answer]
+        entries = [entry for answer in answers for entry in answer if not entry.repeated]
         height = self._journal.commit(entries, ts_ns) if entries else self._journal.head().height
         if entries and self._durable is not None:
             self._durable(height)
