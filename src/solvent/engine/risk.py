@@ -22,9 +22,9 @@ from solvent.valuation import black76
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
-E24 = 10**24
-"""Money inside decisions: integers of 1e-24 USD."""
-MICRO_E24 = E24 // 10**6
+VALUE = 10**42
+"""Money inside decisions: integers of 1e-42 USD."""
+MICRO_VALUE = VALUE // 10**6
 _NOTHING: dict[int, Any] = {}
 _STAGE_CODE = {stage: code for code, stage in enumerate(STAGES)}
 
@@ -223,20 +223,20 @@ class Risk:
         return self.exact_of(state, account, row_of(state, account), [*orders_of(state, account), order])
 
     def atom_value(self, state: State, asset: int) -> int:
-        """USD x E24 of one atom at the guarded mark."""
+        """USD x VALUE of one atom at the guarded mark."""
         found = self._atom_values.get(asset)
         if found is None:
             spot = state.universe[asset]
             assert isinstance(spot, Spot)
             quote = state.quotes.get(asset)
             price = spot.tick * (quote.ticks if quote else 0)
-            found = int(price.scaleb(24)) // 10**spot.decimals
+            found = int(price.scaleb(42)) // 10**spot.decimals
             self._atom_values[asset] = found
         return found
 
     def usd_micro_down(self, state: State, asset: int, atoms: int) -> int:
         """Value of atoms in 1e-6 USD, rounded down."""
-        return atoms * self.atom_value(state, asset) // MICRO_E24
+        return atoms * self.atom_value(state, asset) // MICRO_VALUE
 
 
 def row_of(state: State, account: int) -> Row:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from solvent.domain import commands as c
-from solvent.domain.events import Entry, Refused
+from solvent.domain.events import Deleveraged, Entry, LossShared, Refused
 from solvent.domain.owners import MARKET
 from solvent.engine.decide.liquidation import closable, discount_e18, liquidation_params
 from solvent.ledger.records import AUCTION, INSOLVENT, LIQUIDATING, STAGES
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from solvent.engine.engine import Engine
 
 E9 = 10**9
+ECHOES_MOST = 8
+"""Bound on how often a tick looks again at those whom its shared losses have left below zero."""
 _SLACK = 1e-6
 """The float screen lets accounts through this much early; the exact form decides."""
 
@@ -31,7 +33,24 @@ def run_waterfall(engine: "Engine", statement: Statement) -> list[Entry]:
         entries += _auction(engine, account)
     for account in worst_first(engine, in_stage(engine, INSOLVENT)):
         entries += _insolvent(engine, account)
+    added = entries
+    for _ in range(ECHOES_MOST):
+        added = _echo(engine, added)
+        if not added:
+            break
+        entries += added
     return entries
+
+
+def _echo(engine: "Engine", entries: list[Entry]) -> list[Entry]:
+    """What follows where sharing a loss has left somebody else below zero."""
+    shared = (event for entry in entries for event in entry.events if isinstance(event, (Deleveraged, LossShared)))
+    harmed = sorted({owner for event in shared for owner, *_ in event.legs if owner >= 0})
+    found: list[Entry] = []
+    for account in worst_first(engine, [each for each in harmed if engine.risk.exact(each).equity < 0]):
+        if engine.state.accounts[account].stage != INSOLVENT:
+            found += [engine.run(c.MarginCall(account)), *_insolvent(engine, account)]
+    return [entry for entry in found if not _refused(entry)]
 
 
 def in_stage(engine: "Engine", stage: str) -> list[int]:
@@ -49,6 +68,7 @@ def candidates(engine: "Engine", statement: Statement) -> list[int]:
     released = equity >= (1 + liquidation_params(engine.risk).release * (1 - _SLACK)) * statement.initial_margin
     changes |= (stage == 1) & (released | statement.liquidatable)
     changes |= (stage > 1) & (equity >= (1 + buffer * (1 - _SLACK)) * maintenance)
+    changes |= (stage == STAGES.index(INSOLVENT)) & (equity >= 0)
     unsure = (stage <= 1) & ~statement.certain & (statement.initial_margin > 0)
     found: list[int] = np.flatnonzero(changes | unsure).tolist()
     return found
@@ -98,6 +118,8 @@ def _auction(engine: "Engine", account: int) -> list[Entry]:
     elapsed = (engine.state.ts_ns - auction.start_ns) // E9
     if auctions.needs_reset(params.auction, elapsed, auction.resets):
         return [engine.run(c.ResetAuction(account))]
+    if discount_e18(engine.state, engine.risk, account) == 0:
+        return [engine.run(c.Insure(account))]
     if not market_bids(engine, account, exact):
         return []
     entries = [engine.run(c.Bid(account, MARKET, E9))]

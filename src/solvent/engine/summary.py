@@ -6,10 +6,12 @@ import msgspec
 
 from solvent.domain import events as e
 from solvent.domain.owners import INSURANCE
+from solvent.engine.decide.accounts import pool_of
 from solvent.engine.engine import TickReport
-from solvent.engine.risk import MICRO_E24, Risk
+from solvent.engine.risk import MICRO_VALUE, Risk
 from solvent.ledger.state import State
 from solvent.margin.statement import Statement
+from solvent.pools.shares import atoms_down
 
 
 class Summary(msgspec.Struct):
@@ -52,6 +54,8 @@ class Tally:
     def __init__(self, state: State, risk: Risk) -> None:
         self.summary = Summary(accounts=len(state.accounts), insurance_start_usd=fund_usd(state, risk))
         self._liquidated: set[int] = set()
+        self._bad_micro: dict[int, int] = {}
+        """Bad debt of each account, which may be told of more than once."""
         self._margin = 0.0
 
     def add(self, report: TickReport) -> None:
@@ -95,7 +99,8 @@ class Tally:
                 found.deleveraged_loss_usd += event.loss_micro / 1e6
             case e.LossShared():
                 found.socialised_loss_usd += event.shared_micro / 1e6
-                found.bad_debt_usd += event.bad_debt_micro / 1e6
+                found.bad_debt_usd += (event.bad_debt_micro - self._bad_micro.get(event.account, 0)) / 1e6
+                self._bad_micro[event.account] = event.bad_debt_micro
                 found.surplus_usd += event.surplus_micro / 1e6
             case e.Refused():
                 found.refused += 1
@@ -116,9 +121,11 @@ def margin_to_notional(statement: Statement) -> float:
 
 
 def fund_usd(state: State, risk: Risk) -> float:
-    """The insurance fund at the guarded marks."""
-    held = state.balances.get(INSURANCE, {})
-    return sum(atoms * risk.atom_value(state, asset) for asset, atoms in held.items()) / MICRO_E24 / 1e6
+    """The insurance fund at the guarded marks, what it lends to pools included."""
+    held = dict(state.balances.get(INSURANCE, {}))
+    for asset in state.pools:
+        held[asset] = held.get(asset, 0) + atoms_down(pool_of(state, asset), state.pool_shares(asset, INSURANCE))
+    return sum(atoms * risk.atom_value(state, asset) for asset, atoms in held.items()) / MICRO_VALUE / 1e6
 
 
 def figures(summary: Summary) -> dict[str, Any]:

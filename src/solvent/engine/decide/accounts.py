@@ -18,7 +18,7 @@ from solvent.engine.decide.refusal import (
     refuse_unless,
     tradable,
 )
-from solvent.engine.risk import E24, MICRO_E24, Risk, profit_atoms, row_of
+from solvent.engine.risk import MICRO_VALUE, VALUE, Risk, profit_atoms, row_of
 from solvent.ledger.apply import DAY_NS
 from solvent.ledger.records import HEALTHY
 from solvent.ledger.state import State
@@ -71,7 +71,7 @@ def _within_caps(state: State, risk: Risk, command: c.Deposit) -> None:
         (total, limit.total_usd, limit.total_units, "total cap"),
         (today + command.atoms, limit.daily_usd, None, "daily cap"),
     ):
-        refuse_unless(usd is None or amount * value <= usd * E24, f"{name} of {usd} USD")
+        refuse_unless(usd is None or amount * value <= usd * VALUE, f"{name} of {usd} USD")
         refuse_unless(units is None or amount <= units * unit, f"{name} of {units} coins")
 
 
@@ -187,7 +187,7 @@ def _unsettled_micro(state: State, risk: Risk, account: int) -> int:
     for i, (lots, quote) in state.positions.get(account, {}).items():
         payer = int(state.universe.terms.settlement[i])
         worth += max(0, profit_atoms(state, i, lots, quote)) * risk.atom_value(state, payer)
-    return div_up(worth, MICRO_E24)
+    return div_up(worth, MICRO_VALUE)
 
 
 def _outflow(state: State, risk: Risk, account: int, asset: int, atoms: int) -> tuple[e.Verdict, ...]:

@@ -32,7 +32,7 @@ from solvent.engine.decide.liquidation import (
 )
 from solvent.engine.decide.moves import Moves
 from solvent.engine.decide.refusal import known_account, known_instrument, refuse_unless, tradable
-from solvent.engine.risk import E24, Risk, profit_atoms
+from solvent.engine.risk import VALUE, Risk, profit_atoms
 from solvent.ledger.apply import DAY_NS
 from solvent.ledger.records import HEALTHY, INSOLVENT
 from solvent.ledger.state import State
@@ -124,7 +124,7 @@ def _cover(state: State, risk: Risk, moves: Moves, account: int, instrument: int
     whole = True
     for asset, owed in claims.items():
         claim = Claim(owner, instrument, asset, owed, day)
-        payout = pay(fund, values, liquidation_params(risk).insurance, spent, claim, usd=E24)
+        payout = pay(fund, values, liquidation_params(risk).insurance, spent, claim, usd=VALUE)
         fund, spent = payout.balances, payout.spent
         for paid, atoms in payout.paid.items():
             moves.pay(INSURANCE, account, paid, atoms)
@@ -180,7 +180,7 @@ def _bankruptcy_ticks(state: State, risk: Risk, account: int, i: int, equity_mic
     lots = positions[i]
     mark = Fraction(state.quotes[i].ticks) * Fraction(universe[i].tick)
     payer = int(universe.terms.settlement[i])
-    paid = Fraction(risk.atom_value(state, payer) * 10 ** universe.spot_of(payer).decimals, E24)
+    paid = Fraction(risk.atom_value(state, payer) * 10 ** universe.spot_of(payer).decimals, VALUE)
     equity = Fraction(equity_micro, 10**6)
     numerator, denominator = universe.value_atoms[i]
     per_tick = Fraction(numerator, denominator * 10 ** universe.spot_of(payer).decimals)

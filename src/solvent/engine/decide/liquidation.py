@@ -16,7 +16,7 @@ from solvent.engine.decide.moves import Moves
 from solvent.engine.decide.refusal import Refusal, doubt, is_spot, known_account, refuse_unless, shut
 from solvent.engine.decide.trading import spot_price_atoms
 from solvent.engine.params import LiquidationParams
-from solvent.engine.risk import E24, MICRO_E24, Risk, orders_of, payment_asset, row_of, states_of
+from solvent.engine.risk import MICRO_VALUE, VALUE, Risk, orders_of, payment_asset, row_of, states_of
 from solvent.ledger.records import AUCTION, CALLED, HEALTHY, INSOLVENT, LIQUIDATING, Auction
 from solvent.ledger.state import State
 from solvent.liquidation import auctions, sizing
@@ -303,7 +303,7 @@ def _tick_usd(state: State, risk: Risk, instrument: int) -> float:
     if form == INVERSE:
         return float(risk.exposure_usd()[instrument]) / state.quotes[instrument].ticks
     payer = int(state.universe.terms.settlement[instrument])
-    return state.universe.value_atoms[instrument][0] * risk.atom_value(state, payer) / E24
+    return state.universe.value_atoms[instrument][0] * risk.atom_value(state, payer) / VALUE
 
 
 def close_at_market(
@@ -346,7 +346,7 @@ def fill_ticks(state: State, risk: Risk, instrument: int, lots: int, impact_e9: 
     if universe.terms.form[instrument] == OPTION:
         payer = int(universe.terms.settlement[instrument])
         lot_usd = float(risk.exposure_usd()[instrument])
-        tick_usd = universe.value_atoms[instrument][0] * risk.atom_value(state, payer) / E24
+        tick_usd = universe.value_atoms[instrument][0] * risk.atom_value(state, payer) / VALUE
         base = int(np.ceil(lot_usd / tick_usd)) if tick_usd > 0 else mark
     worse = mul_div_up(base, impact_e9, E9)
     return max(0 if universe.terms.form[instrument] == OPTION else 1, mark - worse if lots > 0 else mark + worse)
@@ -371,11 +371,11 @@ def _penalty(state: State, risk: Risk, moves: Moves, account: int, notional_micr
     unit = risk.atom_value(state, payment)
     equity = risk.exact_after(state, account, moves.row(account)).equity
     due = penalty(notional_micro, params.penalty_rate, equity)
-    atoms = min(due * MICRO_E24 // unit, moves.payable(account, payment))
+    atoms = min(due * MICRO_VALUE // unit, moves.payable(account, payment))
     liquidator, insurance, venue = split_penalty(atoms, params.split)
     for owner, part in ((MARKET, liquidator), (INSURANCE, insurance), (FEES, venue)):
         moves.pay(account, owner, payment, part)
-    return atoms * unit // MICRO_E24
+    return atoms * unit // MICRO_VALUE
 
 
 def start_auction(state: State, risk: Risk, command: c.StartAuction) -> tuple[e.Event, ...]:
@@ -402,7 +402,7 @@ def _offer(state: State, risk: Risk, account: int, exact: ExactStatement) -> tup
     refuse_unless(fraction > 0, "an account that falls short")
     fee = auctions.start_fee(exact.equity, exact.maintenance_margin, params.buffer, params.auction.fee_rate)
     moves = Moves(state)
-    atoms = min(fee * MICRO_E24 // risk.atom_value(state, payment), moves.payable(account, payment))
+    atoms = min(fee * MICRO_VALUE // risk.atom_value(state, payment), moves.payable(account, payment))
     moves.pay(account, INSURANCE, payment, atoms)
     return (
         e.AuctionStarted(
@@ -494,7 +494,7 @@ def bid(state: State, risk: Risk, command: c.Bid) -> tuple[e.Event, ...]:
     moves, notional = _hand_over(state, risk, account, bidder, fraction)
     paid = auctions.cash_up(fraction, exact.equity, price)
     payment = payment_of(state, account)
-    moves.pay(bidder, account, payment, div_up(paid * MICRO_E24, risk.atom_value(state, payment)))
+    moves.pay(bidder, account, payment, div_up(paid * MICRO_VALUE, risk.atom_value(state, payment)))
     moves.refuse_beyond_limits()
     verdicts = [verdict(account, exact), verdict(account, risk.exact_after(state, account, moves.row(account)))]
     if bidder != MARKET:
