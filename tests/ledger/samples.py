@@ -192,8 +192,8 @@ def falling() -> list[e.Entry]:
             (
                 e.Insured(
                     account=TAKER,
-                    paid_e24=2 * 10**18,
-                    shortfall_e24=2 * 10**18,
+                    paid_e42=2 * 10**36,
+                    shortfall_e42=2 * 10**36,
                     instrument=PERPETUAL,
                     postings=((INSURANCE, USDC, -2), (TAKER, USDC, 2)),
                 ),
@@ -213,7 +213,7 @@ def falling() -> list[e.Entry]:
         ),
         e.Entry(
             c.Socialise(TAKER),
-            (e.LossShared(account=TAKER, shared_e24=10**18, postings=((POOL, BTC, -1000), (TAKER, BTC, 1000))),),
+            (e.LossShared(account=TAKER, shared_e42=10**36, postings=((POOL, BTC, -1000), (TAKER, BTC, 1000))),),
         ),
         e.Entry(
             c.Sweep(USDC),

@@ -162,12 +162,12 @@ def test_stages_and_auctions_come_and_go() -> None:
 
 def test_insurance_is_counted_by_owner_and_day() -> None:
     state = state_of_the_day()
-    assert (state.insured_day, state.insured) == (0, {"desk": 2 * 10**18})
-    apply(state, e.Insured(account=MAKER, paid_e24=5, shortfall_e24=9))
-    assert state.insured == {"desk": 2 * 10**18 + 5}
-    assert state.insured_instruments == {samples.PERPETUAL: 2 * 10**18, -1: 5}
+    assert (state.insured_day, state.insured) == (0, {"desk": 2 * 10**36})
+    apply(state, e.Insured(account=MAKER, paid_e42=5, shortfall_e42=9))
+    assert state.insured == {"desk": 2 * 10**36 + 5}
+    assert state.insured_instruments == {samples.PERPETUAL: 2 * 10**36, -1: 5}
     state.begin_block(24 * HOUR_NS)
-    apply(state, e.Insured(account=MAKER, paid_e24=1, shortfall_e24=1))
+    apply(state, e.Insured(account=MAKER, paid_e42=1, shortfall_e42=1))
     assert (state.insured_day, state.insured, state.insured_instruments) == (1, {"desk": 1}, {-1: 1})
 
 

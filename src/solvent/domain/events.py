@@ -17,7 +17,7 @@ Posting: TypeAlias = tuple[int, int, int]
 """(owner, asset, atoms)."""
 Leg: TypeAlias = tuple[int, int, int, int]
 """(owner, instrument, lots, quote atoms)."""
-_MICRO_E24 = 10**18
+_MICRO_E42 = 10**36
 
 
 class Verdict(msgspec.Struct, frozen=True, array_like=True):
@@ -176,12 +176,12 @@ class AuctionClosed(_Event, frozen=True):
 
 
 class Insured(_Event, frozen=True):
-    """The fund pays for an account below zero. Here and in the steps that follow, `_e24` are exact integers of
-    1e-24 USD at the marks: shortfall = insurance + deleveraging + shared + bad debt - surplus."""
+    """The fund pays for an account below zero. Here and in the steps that follow, `_e42` are exact integers of
+    1e-42 USD at the marks: shortfall = insurance + deleveraging + shared + bad debt - surplus."""
 
     account: int
-    paid_e24: int
-    shortfall_e24: int
+    paid_e42: int
+    shortfall_e42: int
     """What the account owed beyond what it owned, once its collateral was sold."""
     instrument: int = -1
     """That lost it, -1 for a debt that no instrument explains."""
@@ -189,12 +189,12 @@ class Insured(_Event, frozen=True):
     @property
     def paid_micro(self) -> int:
         """USD x 1e6, down."""
-        return self.paid_e24 // _MICRO_E24
+        return self.paid_e42 // _MICRO_E42
 
     @property
     def shortfall_micro(self) -> int:
         """USD x 1e6, down."""
-        return self.shortfall_e24 // _MICRO_E24
+        return self.shortfall_e42 // _MICRO_E42
 
 
 class Deleveraged(_Event, frozen=True):
@@ -204,39 +204,39 @@ class Deleveraged(_Event, frozen=True):
     price_ticks: int
     overshoot_lots: int = 0
     counterparties: int = 0
-    loss_e24: int = 0
+    loss_e42: int = 0
     """What the account gained, and its counterparties gave up, against the mark."""
 
     @property
     def loss_micro(self) -> int:
         """USD x 1e6, down."""
-        return self.loss_e24 // _MICRO_E24
+        return self.loss_e42 // _MICRO_E42
 
 
 class LossShared(_Event, frozen=True):
     """A debt written off against the pool's lenders, or a derivative loss against winners."""
 
     account: int
-    shared_e24: int
-    bad_debt_e24: int = 0
+    shared_e42: int
+    bad_debt_e42: int = 0
     """What nobody could pay yet: the account still owes it."""
-    surplus_e24: int = 0
+    surplus_e42: int = 0
     """What prices in whole ticks left over: it goes to insurance."""
 
     @property
     def shared_micro(self) -> int:
         """USD x 1e6, down."""
-        return self.shared_e24 // _MICRO_E24
+        return self.shared_e42 // _MICRO_E42
 
     @property
     def bad_debt_micro(self) -> int:
         """USD x 1e6, up: whatever is unpaid shows."""
-        return -(-self.bad_debt_e24 // _MICRO_E24)
+        return -(-self.bad_debt_e42 // _MICRO_E42)
 
     @property
     def surplus_micro(self) -> int:
         """USD x 1e6, down."""
-        return self.surplus_e24 // _MICRO_E24
+        return self.surplus_e42 // _MICRO_E42
 
 
 class Swept(_Event, frozen=True):

@@ -211,10 +211,10 @@ def _insured(state: State, event: e.Insured) -> None:
     if day != state.insured_day:
         state.insured_day = day
         state.insured, state.insured_instruments = {}, {}
-    if event.paid_e24:
+    if event.paid_e42:
         owner, instrument = state.accounts[event.account].owner, event.instrument
-        state.insured[owner] = state.insured.get(owner, 0) + event.paid_e24
-        state.insured_instruments[instrument] = state.insured_instruments.get(instrument, 0) + event.paid_e24
+        state.insured[owner] = state.insured.get(owner, 0) + event.paid_e42
+        state.insured_instruments[instrument] = state.insured_instruments.get(instrument, 0) + event.paid_e42
 
 
 def _frozen(state: State, event: e.Frozen) -> None:

@@ -18,7 +18,7 @@ Fields = dict[str, Any]
 
 _ACCOUNTS = frozenset({"account", "buyer", "seller", "source", "target", "bidder"})
 _INSTRUMENTS = frozenset({"instrument", "asset", "isolated"})
-_SCALES = {"_micro": (6, "_usd"), "_e9": (9, ""), "_e12": (12, ""), "_e18": (18, ""), "_e24": (24, "_usd")}
+_SCALES = {"_micro": (6, "_usd"), "_e9": (9, ""), "_e12": (12, ""), "_e18": (18, ""), "_e42": (42, "_usd")}
 """Suffix of a scaled integer -> (decimals, suffix of the decimal)."""
 _MOVES = frozenset({"postings", "legs", "verdicts"})
 

@@ -58,9 +58,9 @@ class State:
     insured_day: int = -1
     """Day number of the newest insurance payment."""
     insured: dict[str, int] = field(default_factory=dict)
-    """Name of who stands behind an account -> what the fund paid for them on that day, in 1e-24 USD."""
+    """Name of who stands behind an account -> what the fund paid for them on that day, in 1e-42 USD."""
     insured_instruments: dict[int, int] = field(default_factory=dict)
-    """instrument -> what the fund paid for its losses on that day, in 1e-24 USD; -1 for debts."""
+    """instrument -> what the fund paid for its losses on that day, in 1e-42 USD; -1 for debts."""
     deposited_day: int = -1
     """Day number of the newest deposit."""
     deposited: dict[int, int] = field(default_factory=dict)

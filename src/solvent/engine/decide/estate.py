@@ -10,14 +10,14 @@ from solvent.engine.risk import Risk, profit_atoms
 from solvent.ledger.state import State
 
 
-def worth_e24(state: State, risk: Risk, moves: Moves, account: int) -> int:
-    """Equity at the marks after some moves, in integers of 1e-24 USD: what the steps of a waterfall change."""
+def worth_e42(state: State, risk: Risk, moves: Moves, account: int) -> int:
+    """Equity at the marks after some moves, in integers of 1e-42 USD: what the steps of a waterfall change."""
     worth = sum(atoms * risk.atom_value(state, asset) for asset, atoms in moves.balances(account).items())
-    return worth + sum(position_e24(state, risk, i, *held) for i, held in moves.positions(account).items())
+    return worth + sum(position_e42(state, risk, i, *held) for i, held in moves.positions(account).items())
 
 
-def position_e24(state: State, risk: Risk, i: int, lots: int, quote: int) -> int:
-    """A position's unsettled profit, an option with its value at the mark, in integers of 1e-24 USD."""
+def position_e42(state: State, risk: Risk, i: int, lots: int, quote: int) -> int:
+    """A position's unsettled profit, an option with its value at the mark, in integers of 1e-42 USD."""
     universe = state.universe
     atoms = profit_atoms(state, i, lots, quote)
     if universe.terms.form[i] == OPTION:

@@ -15,10 +15,10 @@ from solvent.engine.decide.estate import (
     debts,
     hand_over,
     held_back,
-    position_e24,
+    position_e42,
     sell_balances,
     turn_into_cash,
-    worth_e24,
+    worth_e42,
 )
 from solvent.engine.decide.liquidation import (
     Requirement,
@@ -65,13 +65,13 @@ def insure(state: State, risk: Risk, command: c.Insure) -> tuple[e.Event, ...]:
 
     moves = Moves(state)
     turn_into_cash(state, risk, moves, account, impact)
-    before = worth_e24(state, risk, moves, account)
+    before = worth_e42(state, risk, moves, account)
     whole = not held_back(state, account) and _cover(state, risk, moves, account, instrument, debts(moves, account))
     if not whole:  # costs of closing at the market are no part of the shortfall then
         refuse_unless(exact.equity < 0, "a fund that can pay for closing the account")
         moves = Moves(state)
         sell_balances(state, risk, moves, account, impact)
-        before = worth_e24(state, risk, moves, account)
+        before = worth_e42(state, risk, moves, account)
         _cover(state, risk, moves, account, instrument, _claims(state, risk, moves, account, -before))
     elif before < 0:
         hand_over(moves, account, INSURANCE)  # what was rounded up
@@ -79,8 +79,8 @@ def insure(state: State, risk: Risk, command: c.Insure) -> tuple[e.Event, ...]:
     after = risk.exact_after(state, account, moves.row(account))
     insured = e.Insured(
         account=account,
-        paid_e24=worth_e24(state, risk, moves, account) - before,
-        shortfall_e24=max(0, -before),
+        paid_e42=worth_e42(state, risk, moves, account) - before,
+        shortfall_e42=max(0, -before),
         instrument=instrument,
         postings=tuple(moves.postings),
         legs=tuple(moves.legs),
@@ -95,15 +95,15 @@ def insure(state: State, risk: Risk, command: c.Insure) -> tuple[e.Event, ...]:
 def _worst_position(state: State, risk: Risk, account: int) -> int:
     """The instrument that lost most, which insurance's cap by instrument counts; -1 where none has lost."""
     positions = sorted(state.positions.get(account, {}).items())
-    worth = {i: position_e24(state, risk, i, *held) for i, held in positions}
+    worth = {i: position_e42(state, risk, i, *held) for i, held in positions}
     worst = min(worth, key=lambda i: worth[i], default=-1)
     return worst if worth.get(worst, 0) < 0 else -1
 
 
-def _claims(state: State, risk: Risk, moves: Moves, account: int, shortfall_e24: int) -> dict[int, int]:
+def _claims(state: State, risk: Risk, moves: Moves, account: int, shortfall_e42: int) -> dict[int, int]:
     """A shortfall as claims in atoms by asset: of what the account owes first, the rest in the payment asset."""
     claims: dict[int, int] = {}
-    rest = max(0, shortfall_e24)
+    rest = max(0, shortfall_e42)
     payment = payment_of(state, account)
     for asset, owed in debts(moves, account).items():
         atoms = min(owed, div_up(rest, risk.atom_value(state, asset)))
@@ -149,7 +149,7 @@ def deleverage(state: State, risk: Risk, command: c.Deleverage) -> tuple[e.Event
     rows, parties = _counterparties(state, risk, account, i, price)
     chosen = choose(liquidation_params(risk).deleveraging, abs(lots), parties)
     moves = Moves(state)
-    before = worth_e24(state, risk, moves, account)
+    before = worth_e42(state, risk, moves, account)
     for owner, closed in zip(rows, chosen.closed_lots.tolist(), strict=True):
         if closed:
             buyer, seller = (owner, account) if lots > 0 else (account, owner)
@@ -159,7 +159,7 @@ def deleverage(state: State, risk: Risk, command: c.Deleverage) -> tuple[e.Event
         e.Deleveraged(
             account=account, instrument=i, lots=int(chosen.closed_lots.sum()), price_ticks=price,
             overshoot_lots=chosen.overshoot_lots, counterparties=chosen.touched,
-            loss_e24=worth_e24(state, risk, moves, account) - before,
+            loss_e42=worth_e42(state, risk, moves, account) - before,
             postings=tuple(moves.postings), legs=tuple(moves.legs),
             verdicts=(
                 verdict(account, exact),
@@ -269,7 +269,7 @@ def socialise(state: State, risk: Risk, command: c.Socialise) -> tuple[e.Event, 
     reason = held_back(state, account)
     refuse_unless(not reason, f"an account that can be closed: {reason}")
     moves = Moves(state)
-    before = worth_e24(state, risk, moves, account)
+    before = worth_e42(state, risk, moves, account)
     close_positions(state, risk, moves, account, {})
     for i, (_, quote) in moves.positions(account).items():
         if quote > 0:
@@ -279,7 +279,7 @@ def socialise(state: State, risk: Risk, command: c.Socialise) -> tuple[e.Event, 
         _share_loss(state, risk, moves, account, i, -quote)
     for asset, owed in debts(moves, account).items():
         moves.pay(POOL, account, asset, min(owed, moves.balance(POOL, asset)))
-    left = worth_e24(state, risk, moves, account)
+    left = worth_e42(state, risk, moves, account)
     if left >= 0:
         hand_over(moves, account, INSURANCE)
     refuse_unless(left >= 0 or bool(moves.postings or moves.legs), "somebody who can share the loss")
@@ -287,9 +287,9 @@ def socialise(state: State, risk: Risk, command: c.Socialise) -> tuple[e.Event, 
     after = risk.exact_after(state, account, moves.row(account))
     shared = e.LossShared(
         account=account,
-        shared_e24=left - before,
-        bad_debt_e24=max(0, -left),
-        surplus_e24=max(0, left),
+        shared_e42=left - before,
+        bad_debt_e42=max(0, -left),
+        surplus_e42=max(0, left),
         postings=tuple(moves.postings),
         legs=tuple(moves.legs),
         verdicts=(verdict(account, exact), verdict(account, after)),
