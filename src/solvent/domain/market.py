@@ -65,6 +65,12 @@ class Market:
         size = len(universe)
 
         def column(values: Any, kind: Any = np.float64) -> NDArray[Any]:
+            if type(values) is np.ndarray and values.dtype == kind and values.shape == (size,):
+                if values.base is None and not values.flags.writeable:  # another market's
+                    return values
+                array = values.copy()
+                array.setflags(write=False)
+                return array
             array = np.array(np.broadcast_to(np.asarray(values, dtype=kind), (size,)))
             array.setflags(write=False)
             return array
