@@ -7,7 +7,7 @@ from solvent.pools.insurance import METHODS, Claim, InsuranceParams, Spent, pay
 
 USDC, USDT, ETH = 0, 1, 2
 USD = 10**24
-"""Units of value to a USD in these tests: 1e-42 USD."""
+"""Units of value to a USD in these tests: 1e-24 USD."""
 VALUES = {USDC: USD // 10**6, USDT: 999 * USD // 10**9, ETH: 2000 * USD // 10**18}
 FREE = InsuranceParams()
 
