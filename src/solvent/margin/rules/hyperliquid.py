@@ -318,6 +318,7 @@ class HyperliquidRule(VenueRule):
     name = "hyperliquid"
     Params: ClassVar[type[msgspec.Struct]] = HyperliquidParams
     margins = frozenset({"cash", "perpetual"})
+    homogeneous = False
     prepared: ClassVar[type[PreparedVenue]] = PreparedHyperliquid
 
     def check(self, params: Any, universe: Universe) -> list[Problem]:
@@ -342,7 +343,6 @@ class HyperliquidPortfolioRule(HyperliquidRule):
     name = "hyperliquid-pm"
     Params = HyperliquidPortfolioParams
     margins = frozenset({"cash", "spot", "perpetual"})
-    homogeneous = False
     prepared = PreparedHyperliquidPortfolio
 
     def check(self, params: Any, universe: Universe) -> list[Problem]:
