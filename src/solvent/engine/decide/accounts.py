@@ -64,7 +64,7 @@ def _within_caps(state: State, risk: Risk, command: c.Deposit) -> None:
     asset, value = command.asset, risk.atom_value(state, command.asset)
     unit = 10 ** state.universe.spot_of(asset).decimals
     held = owner_atoms(state, state.accounts[command.account].owner, asset) + command.atoms
-    total = -state.balance(OUTSIDE, asset) + command.atoms
+    total = command.atoms - state.balance(OUTSIDE, asset) - state.balance(INSURANCE, asset)
     today = state.deposited.get(asset, 0) if state.deposited_day == state.ts_ns // DAY_NS else 0
     for amount, usd, units, name in (
         (held, limit.owner_usd, limit.owner_units, "owner cap"),
