@@ -1,7 +1,6 @@
 """How `solvent up` shows what it does: a live screen for people, lines for logs, JSON for programs."""
 
 import json
-import os
 import threading
 import time
 from pathlib import Path
@@ -10,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 from rich.console import Console, RenderableType
 from rich.live import Live
+from rich.text import Text
 
 from solvent.cli.live import View, clock, price_text, screen, short, starting, whole
+from solvent.cli.printable import printable
 
 if TYPE_CHECKING:
     from solvent.engine.summary import Summary
@@ -194,9 +195,7 @@ def print_summary(console: Console, summary: "Summary", store: str) -> None:
     console.print(figures_table(summary))
     console.print(f"state hash {summary.state_hash}", style="dim")
     path = Path(store)
+    place = "kept in memory only"
     if path.is_file():
-        console.print(
-            f"journal {store}, {os.path.getsize(path) / 1e6:,.1f} MB: the next run goes on from there", soft_wrap=True
-        )
-    else:
-        console.print("kept in memory only")
+        place = f"journal {store}, {path.stat().st_size / 1e6:,.1f} MB: the next run goes on from there"
+    console.print(Text(printable(place)), soft_wrap=True)
