@@ -22,8 +22,8 @@ def house(tmp_path: Path) -> Path:
         if (room / "__init__.py").is_file():
             (tmp_path / "solvent" / room.name).mkdir(parents=True)
             (tmp_path / "solvent" / room.name / "__init__.py").touch()
-    shutil.copy(source / "errors.py", tmp_path / "solvent")
-    shutil.copy(source / "__init__.py", tmp_path / "solvent")
+    for name in ("__init__.py", "__main__.py", "errors.py"):
+        shutil.copy(source / name, tmp_path / "solvent")
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     return tmp_path
 
