@@ -24,7 +24,7 @@ from solvent.domain.book import Book
 from solvent.domain.instruments import Spot
 from solvent.domain.market import Market
 from solvent.domain.policy import Policy, parameters
-from solvent.domain.quantities import MICRO, fraction_down, fraction_up
+from solvent.domain.quantities import MICRO, div_up, fraction_down, fraction_up
 from solvent.domain.universe import Universe
 from solvent.errors import Problem, SolventError, problem, raise_if
 from solvent.margin.admissibility import admissibility_problems, toxic_ltv
@@ -98,6 +98,20 @@ class Weighed(NamedTuple):
         return sum(x for _, x in self.collateral) - sum(x for _, x in self.debt)
 
 
+class Unit(NamedTuple):
+    """Terms of a spot instrument as integers."""
+
+    tick: Fraction
+    lot_atoms: int
+    coin: int
+    """Atoms of a coin."""
+
+    @classmethod
+    def of(cls, spot: Spot) -> "Unit":
+        """Of an instrument."""
+        return cls(Fraction(spot.tick), spot.lot_atoms, 10**spot.decimals)
+
+
 class Fixed(NamedTuple):
     """What universe and policy fix for every market."""
 
@@ -110,7 +124,9 @@ class Fixed(NamedTuple):
     weights: tuple[dict[int, tuple[int, int]], ...]
     """By market and instrument the maintenance and initial weight in the protocol's integers."""
     terms: tuple[dict[int, Terms], ...]
-    spots: tuple[tuple[int, Spot], ...]
+    spots: dict[int, Unit]
+    lot_atoms: dict[int, int]
+    coin: dict[int, int]
     marginable: Marginable
     tables: Tables
     """Weights; values of lots are of a market."""
@@ -120,14 +136,13 @@ class Shared(NamedTuple):
     """`Fixed` at one market's prices."""
 
     fixed: Fixed
-    now_s: int
     lot_atoms: dict[int, int]
     coin: dict[int, int]
     """Atoms of a coin."""
     price: dict[int, Fraction]
     """USD mark of a coin."""
     oracle_down: dict[int, int]
-    """USD of a coin in the protocol's oracle decimals; empty where it has none of its own."""
+    """USD of a coin in the protocol's oracle decimals, or x VALUE where it has none of its own."""
     oracle_up: dict[int, int]
     down: dict[int, int]
     """USD x VALUE of an atom held."""
@@ -287,40 +302,42 @@ class LendingRule:
             {i: (int(self.weight(t.maintenance)), int(self.weight(t.initial))) for i, t in rows.items()}
             for rows in terms
         )
-        spots = tuple((i, each) for i, each in enumerate(universe) if isinstance(each, Spot))
+        spots = {i: Unit.of(each) for i, each in enumerate(universe) if isinstance(each, Spot)}
+        lot_atoms, coin = {i: x.lot_atoms for i, x in spots.items()}, {i: x.coin for i, x in spots.items()}
         marginable = Marginable.of(self.name, self.margins, universe, {})
-        return Fixed(universe, params, markets, lender, alone, weights, terms, spots, marginable, tables)
+        return Fixed(
+            universe, params, markets, lender, alone, weights, terms, spots, lot_atoms, coin, marginable, tables
+        )
 
     def prepare(self, universe: Universe, market: Market, policy: Policy) -> "PreparedLending":
         """Weights and prices in the protocol's integers. Raises SolventError for an unusable policy or market."""
         now_s = market.ts_ns // 10**9
         fixed = self.fixed(universe, policy, now_s)
         found = [
-            problem("market", None, f"{each.id}.price", int(market.ticks[i]), "a price above 0")
-            for i, each in fixed.spots
+            problem("market", None, f"{universe[i].id}.price", int(market.ticks[i]), "a price above 0")
+            for i in fixed.spots
             if market.ticks[i] <= 0
         ]
         raise_if(found)
-        return PreparedLending(self, self._at_prices(fixed, market, now_s))
+        return PreparedLending(self, self._at_prices(fixed, market))
 
-    def _at_prices(self, fixed: Fixed, market: Market, now_s: int) -> Shared:
+    def _at_prices(self, fixed: Fixed, market: Market) -> Shared:
         price, oracle_down, oracle_up, down, up = {}, {}, {}, {}, {}
         held, owed = np.zeros(len(fixed.universe)), np.zeros(len(fixed.universe))
-        for i, each in fixed.spots:
-            atoms = 10**each.decimals
-            price[i] = int(market.ticks[i]) * Fraction(each.tick)
-            low, high = price[i], Fraction(1) if self.pegged and i in fixed.lender else price[i]
-            if self.oracle_decimals is not None:
-                one = 10**self.oracle_decimals
-                oracle_down[i], oracle_up[i] = fraction_down(low, one), fraction_up(high, one)
-                low, high = Fraction(oracle_down[i], one), Fraction(oracle_up[i], one)
-            down[i], up[i] = fraction_down(low * VALUE / atoms), fraction_up(high * VALUE / atoms)
+        ticks = market.ticks.tolist()
+        one = VALUE if self.oracle_decimals is None else 10**self.oracle_decimals
+        for i, each in fixed.spots.items():
+            usd = ticks[i] * each.tick.numerator
+            price[i] = Fraction(usd, each.tick.denominator)
+            low = usd * one // each.tick.denominator
+            high = one if self.pegged and i in fixed.lender else div_up(usd * one, each.tick.denominator)
+            oracle_down[i], oracle_up[i] = low, high
+            down[i], up[i] = low * VALUE // (one * each.coin), div_up(high * VALUE, one * each.coin)
             held[i], owed[i] = down[i] * each.lot_atoms / VALUE, up[i] * each.lot_atoms / VALUE
         shared = Shared(
             fixed,
-            now_s,
-            {i: each.lot_atoms for i, each in fixed.spots},
-            {i: 10**each.decimals for i, each in fixed.spots},
+            fixed.lot_atoms,
+            fixed.coin,
             price,
             oracle_down,
             oracle_up,
