@@ -1,9 +1,11 @@
 """Fills and orders: what a trade moves, and which trades an account may make."""
 
+from fractions import Fraction
+
 from solvent.domain import commands as c
 from solvent.domain import events as e
 from solvent.domain.book import Order
-from solvent.domain.instruments import contract_lot
+from solvent.domain.instruments import contract_lot, unit
 from solvent.domain.owners import FEES, MARKET
 from solvent.domain.quantities import ATOM_BOUND, LOT_BOUND
 from solvent.domain.universe import INVERSE, OPTION, SPOT
@@ -170,9 +172,8 @@ def _within_caps(state: State, risk: Risk, command: c.Fill, trade: Moves) -> Non
         return
     assert risk.market is not None
     inverse = universe.terms.form[i] == INVERSE
-    lot_usd = float(universe.terms.unit[i]) * (
-        1.0 if inverse else float(risk.market.index_usd[universe.terms.underlying[i]])
-    )
+    index = Fraction(float(risk.market.index_usd[universe.terms.underlying[i]]))
+    lot_usd = unit(universe[i]) * (1 if inverse else index)
     contracts = contract_lot(universe[i])
 
     def refuse_above(before: int, after: int, usd: int | None, units: int | None, name: str) -> None:
