@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 ACCOUNTS_SHOWN = 40
 """Of a larger book only that many accounts stand in the table: those on which the policies disagree first."""
+WIDE = 110
+"""Terminal columns from which there is room for rules, dates and leverage."""
 EXPLAINED = 3
 EXPLAINED_JSON = 20
 
@@ -49,8 +51,9 @@ def compare_command(
     if as_json:
         typer.echo(json_text(as_values(comparison, wanted, reported)))
         return
-    for part in parts(comparison, wanted, reported):
-        console().print(part)
+    out = console()
+    for part in parts(comparison, wanted, reported, out.width >= WIDE):
+        out.print(part)
     if report is not None:
         typer.echo(f"\nwrote {report}")
 
@@ -60,16 +63,18 @@ def names(text: str) -> list[str]:
     return [each.strip() for each in text.split(",") if each.strip()]
 
 
-def parts(comparison: "Comparison", wanted: Sequence[int], reported: Mapping[str, Mapping[str, Any]]) -> list[Any]:
+def parts(
+    comparison: "Comparison", wanted: Sequence[int], reported: Mapping[str, Mapping[str, Any]], wide: bool = True
+) -> list[Any]:
     """What the terminal shows: policies, accounts, disagreements, refusals, terms."""
     from rich.text import Text
 
     from solvent.cli.shown import plain, terms_table
     from solvent.engine.term_rows import telling
 
-    found: list[Any] = [policies_table(comparison), Text()]
+    found: list[Any] = [policies_table(comparison, wide), Text()]
     shown = wanted or listed(comparison)
-    found.append(accounts_table(comparison, shown, reported))
+    found.append(accounts_table(comparison, shown, reported, wide))
     rest = len(comparison.book) - len(shown)
     if rest and not wanted:
         found.append(Text(f"... and {rest:,} more accounts; --json and to_frame() have all", "dim"))
@@ -93,53 +98,48 @@ def listed(comparison: "Comparison") -> list[int]:
     return list(dict.fromkeys([*comparison.notable(ACCOUNTS_SHOWN), *range(ACCOUNTS_SHOWN)]))[:ACCOUNTS_SHOWN]
 
 
-def policies_table(comparison: "Comparison") -> "Table":
-    """A row a policy: its date, how many accounts are in each state, margins of those that all policies margin."""
-    from rich.table import Table
-
-    from solvent.cli.shown import STATE_STYLES, counted, plain, usd
+def policies_table(comparison: "Comparison", wide: bool) -> "Table":
+    """A row a policy: how many accounts are in each state, and the margins of those that all policies margin."""
+    from solvent.cli.shown import STATE_STYLES, add_numbers, counted, new_table, plain, usd
 
     common = comparison.common()
     title = f"{counted(len(comparison.book))}; margins in USD of the {int(common.sum()):,} that all margin"
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
-    for name in ("policy", "rule", "as of"):
-        table.add_column(name)
-    for name, style in STATE_STYLES.items():
-        table.add_column(name, justify="right", style=style)
-    table.add_column("initial margin", justify="right")
-    table.add_column("maintenance margin", justify="right")
+    states = [name for name in STATE_STYLES if any(each.counts()[name] for each in comparison.answers)]
+    table = new_table("policy", *(["rule", "as of"] if wide else []), title=title)
+    for name in states:
+        add_numbers(table, name.replace(" ", "\n"), style=STATE_STYLES[name])
+    add_numbers(table, "initial\nmargin", "maintenance\nmargin")
     for answer in comparison.answers:
-        policy = answer.policy
-        sums = [usd(float(each[common].sum())) for each in
-                (answer.statement.initial_margin, answer.statement.maintenance_margin)]  # fmt: skip
-        counts = [f"{count:,}" for count in answer.counts().values()]
-        table.add_row(plain(answer.label), plain(policy.rule), plain(policy.as_of), *counts, *sums)
+        policy, statement = answer.policy, answer.statement
+        sums = [usd(float(each[common].sum())) for each in (statement.initial_margin, statement.maintenance_margin)]
+        counts = [f"{answer.counts()[name]:,}" for name in states]
+        origin = [plain(policy.rule), plain(policy.as_of)] if wide else []
+        table.add_row(plain(answer.label), *origin, *counts, *sums)
     return table
 
 
 def accounts_table(
-    comparison: "Comparison", accounts: Sequence[int], reported: Mapping[str, Mapping[str, Any]]
+    comparison: "Comparison", accounts: Sequence[int], reported: Mapping[str, Mapping[str, Any]], wide: bool
 ) -> "Table":
     """A line an account and policy, and one for what the venue reports."""
-    from rich.table import Table
-
-    from solvent.cli.shown import plain, ratio, state, usd
+    from solvent.cli.shown import add_numbers, new_table, plain, ratio, state, usd
     from solvent.engine.verdicts import ACCOUNT_STATES
 
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("account", "policy", "state"):
-        table.add_column(name)
-    for name in ("equity", "initial", "maintenance", "health", "leverage"):
-        table.add_column(name, justify="right")
+    table = new_table("account", "policy", "state")
+    add_numbers(table, "equity", "initial", "maintenance", "health", *(["leverage"] if wide else []))
     for i in accounts:
         name = comparison.book.names[i]
         for place, answer in enumerate(comparison.answers):
             figures = answer.statement
-            money = [usd(float(each[i])) for each in
-                     (figures.equity, figures.initial_margin, figures.maintenance_margin)]  # fmt: skip
-            ratios = [ratio(float(figures.health[i])), ratio(float(figures.leverage[i]))]
-            head = plain("" if place else name)
-            table.add_row(head, plain(answer.label), state(ACCOUNT_STATES[answer.state[i]]), *money, *ratios)
+            money = (figures.equity, figures.initial_margin, figures.maintenance_margin)
+            ratios = (figures.health, figures.leverage) if wide else (figures.health,)
+            table.add_row(
+                plain("" if place else name),
+                plain(answer.label),
+                state(ACCOUNT_STATES[answer.state[i]]),
+                *(usd(float(each[i])) for each in money),
+                *(ratio(float(each[i])) for each in ratios),
+            )
         if name in reported:
             row = reported[name]
             venue = [usd(row[each]) for each in ("equity", "initial_margin", "maintenance_margin")]

@@ -4,6 +4,11 @@ from typing import Annotated
 
 import typer
 
+COLUMNS = ("name", "rule", "version", "as of", "toxic LTV", "source")
+NARROW = ("name", "as of", "source")
+WIDE = 110
+"""Terminal columns from which there is room for all."""
+
 
 def policies_command(
     name: Annotated[str, typer.Argument(help="Print this policy's TOML: a start for one of your own.")] = "",
@@ -36,11 +41,16 @@ def policies_command(
         ]
         typer.echo(json_text(rows))
         return
+    out = console()
+    columns = COLUMNS if out.width >= WIDE else NARROW
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for head in ("name", "rule", "version", "as of", "toxic LTV", "source"):
-        table.add_column(head, overflow="fold", no_wrap=head in ("as of", "toxic LTV"))
+    for head in columns:
+        table.add_column(head, no_wrap=head != "source")
     for each in policies:
         ltvs = toxic_ltvs(each).values()
         toxic = " to ".join(dict.fromkeys(f"{ltv:.1%}" for ltv in (min(ltvs), max(ltvs)))) if ltvs else ""
-        table.add_row(*map(plain, (each.name, each.rule, each.version, each.as_of, toxic, each.source)))
-    console().print(table)
+        cells = dict(zip(COLUMNS, (each.name, each.rule, each.version, each.as_of, toxic, each.source), strict=True))
+        table.add_row(*(plain(cells[head]) for head in columns))
+    out.print(table)
+    if columns is NARROW:
+        out.print("rule, version and toxic LTV: on a wider terminal, or with --json", style="dim")

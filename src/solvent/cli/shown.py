@@ -28,6 +28,8 @@ TOTAL_NAMES: Mapping[str, str] = {
 PIPE_WIDTH = 160
 """Columns where stdout is no terminal."""
 WHOLE_FROM = 10_000_000
+NARROW = 100
+"""Below so many columns tables stand closer."""
 TERMS_SHOWN = 12
 
 
@@ -70,6 +72,27 @@ def plain(name: str) -> Text:
     return Text(printable(name))
 
 
+def plain_lines(text: str) -> Text:
+    """`plain` text that may have line breaks."""
+    return Text("\n").join(plain(line) for line in text.splitlines())
+
+
+def new_table(*names: str, title: str = "") -> Table:
+    """A plain table with columns of text; text folds where there is no room, so that numbers need not."""
+    gap = 2 if console().width >= NARROW else 1
+    table = Table(box=None, padding=(0, gap, 0, 0), title_justify="left", title_style="bold")
+    table.title = plain(title) if title else None
+    for name in names:
+        table.add_column(name, overflow="fold")
+    return table
+
+
+def add_numbers(table: Table, *names: str, style: str = "") -> None:
+    """Columns of numbers, flush right and never cut; a line break in a name keeps them narrow."""
+    for name in names:
+        table.add_column(plain_lines(name), justify="right", no_wrap=True, style=style)
+
+
 def terms_table(title: str, labels: Sequence[str], rows: Sequence[TermRow], difference: bool) -> Table:
     """Terms beside one another, the largest differences of each total first.
 
@@ -77,11 +100,8 @@ def terms_table(title: str, labels: Sequence[str], rows: Sequence[TermRow], diff
     any term, of a rule that refuses the account, is left out.
     """
     there = [i for i in range(len(labels)) if difference or any(row.amounts[i] is not None for row in rows)]
-    table = Table(title=plain(title), title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
-    for name in ("total", "term", "of"):
-        table.add_column(name, style="dim" if name == "total" else "")
-    for label in [*(labels[i] for i in there), *(["difference"] if difference else [])]:
-        table.add_column(plain(label), justify="right")
+    table = new_table("total", "term", "of", title=title)
+    add_numbers(table, *(labels[i] for i in there), *(["difference"] if difference else []))
     for total, name in TOTAL_NAMES.items():
         mine = [row for row in rows if row.total == total]
         for place, row in enumerate(mine[:TERMS_SHOWN]):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from solvent.engine.what_if import Deposit, Trade, WhatIf
 
-ACCOUNTS_SHOWN = 40
+ACCOUNTS_SHOWN = 20
 EXPLAINED = 3
 EXPLAINED_JSON = 20
 _FACTOR = re.compile(r"(?P<sign>[+-])(?P<percent>\d+(\.\d+)?)%|x(?P<times>\d+(\.\d+)?)", re.ASCII)
@@ -63,8 +63,9 @@ def what_if_command(
     if as_json:
         typer.echo(json_text(as_values(found, wanted)))
         return
+    out = console()
     for part in parts(found, wanted):
-        console().print(part)
+        out.print(part)
 
 
 def factors(text: str) -> dict[str, float]:
@@ -143,14 +144,10 @@ def parts(found: "WhatIf", wanted: Sequence[int]) -> list[Any]:
 
 def price_table(found: "WhatIf") -> "Table":
     """Index price of each asset that moves."""
-    from rich.table import Table
+    from solvent.cli.shown import add_numbers, new_table, plain
 
-    from solvent.cli.shown import plain
-
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("asset")
-    for name in ("index before", "after", "change"):
-        table.add_column(name, justify="right")
+    table = new_table("asset")
+    add_numbers(table, "index before", "after", "change")
     pairs = zip(found.market.universe.assets, found.market.index_usd, found.market_after.index_usd, strict=True)
     for asset, before, after in pairs:
         if before != after:
@@ -160,14 +157,10 @@ def price_table(found: "WhatIf") -> "Table":
 
 def totals_table(found: "WhatIf") -> "Table":
     """States and sums of the whole book, before and after."""
-    from rich.table import Table
+    from solvent.cli.shown import STATE_STYLES, add_numbers, counted, new_table
 
-    from solvent.cli.shown import STATE_STYLES, counted, plain
-
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column(counted(len(found.book)))
-    for label in (f"before, {found.before.label}", f"after, {found.after.label}", "change"):
-        table.add_column(plain(label), justify="right")
+    table = new_table(counted(len(found.book)))
+    add_numbers(table, f"before, {found.before.label}", f"after, {found.after.label}", "change")
     old, new = found.before.counts(), found.after.counts()
     for name, style in STATE_STYLES.items():
         if old[name] or new[name]:
@@ -213,32 +206,26 @@ def transition_lines(found: "WhatIf") -> list[Any]:
 
 
 def accounts_table(found: "WhatIf", accounts: Sequence[int]) -> "Table":
-    """A line an account: state, equity, margins and health before and after."""
-    from rich.table import Table
+    """Two lines an account, before and after: state, equity, margins, health."""
     from rich.text import Text
 
-    from solvent.cli.shown import plain, ratio, state, usd
+    from solvent.cli.shown import add_numbers, new_table, plain, ratio, state, usd
     from solvent.engine.verdicts import ACCOUNT_STATES
 
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("account")
-    table.add_column("state")
-    for name in ("equity", "after", "initial", "after", "maintenance", "after", "health", "after"):
-        table.add_column(name, justify="right", style="bold" if name == "after" else "")
-    old, new = found.before, found.after
+    table = new_table("account", "", "state")
+    add_numbers(table, "equity", "initial", "maintenance", "health")
     for i in accounts:
-        states = [ACCOUNT_STATES[each.state[i]] for each in (old, new)]
-        shown = state(states[0])
-        if states[0] != states[1]:
-            shown = Text.assemble(shown, " -> ", state(states[1]))
-        cells = [
-            usd(float(getattr(each.statement, name)[i]))
-            for name in ("equity", "initial_margin", "maintenance_margin")
-            for each in (old, new)
-        ]
-        table.add_row(
-            plain(found.book.names[i]), shown, *cells, *(ratio(float(each.statement.health[i])) for each in (old, new))
-        )
+        name = found.book.names[i]
+        for when, answer in (("before", found.before), ("after", found.after)):
+            figures = answer.statement
+            money = (figures.equity, figures.initial_margin, figures.maintenance_margin)
+            table.add_row(
+                plain(name if when == "before" else ""),
+                Text(when, "dim"),
+                state(ACCOUNT_STATES[answer.state[i]]),
+                *(usd(float(each[i])) for each in money),
+                ratio(float(figures.health[i])),
+            )
     return table
 
 
