@@ -70,7 +70,7 @@ CRASH = msgspec.structs.replace(
     prices=(Price("BTC", 41_000.0, -0.31, "degraded", (60_000.0, 41_000.0)), *CALM.prices[1:]),
     worst=(Standing("a00666", -1_234.0, 900.0, 800.0, -1.54, -1.54, "insolvent"), *CALM.worst),
     stages={"called": 1_366, "liquidating": 19, "insolvent": 1},
-    auctions=(Auction("a02375", 600.0, 0.4, 0.125),),
+    auctions=(Auction("a02375", 600.0, 0.125),),
     tape=(
         Happening(NOON, "insurance", "a00666", "", 1_234.0),
         Happening(NOON, "liquidation", "455 more", "", 647_000.0),
@@ -228,9 +228,9 @@ class TestPanels:
         assert styles(losses(CALM), "2,000,000") == {"bold green"}
         assert "of 2.00M" in "".join(drawn(losses(CRASH), 60))
 
-    def test_auctions_say_what_is_offered_at_which_discount(self) -> None:
-        assert "a02375 10 min 40% 12.5%" in " ".join("".join(drawn(auctions(CRASH, 5), 60)).split())
-        assert "none is running" in "".join(drawn(auctions(CALM, 5), 60))
+    def test_auctions_say_at_which_discount_they_are(self) -> None:
+        assert "a02375 10 min 12.5%" in " ".join("".join(drawn(auctions(CRASH, 5), 60)).split())
+        assert "0 so far" in "".join(drawn(auctions(CALM, 5), 60))
 
     @pytest.mark.parametrize(
         ("view", "word"),

@@ -66,8 +66,6 @@ class Auction(NamedTuple):
 
     account: str
     age_s: float
-    offered: float
-    """Share of the account, a fraction."""
     discount: float
     """On its equity, a fraction."""
 
@@ -107,6 +105,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     stages: dict[str, int] = {}
     """Accounts by stage, the healthy ones left out."""
     auctions: tuple[Auction, ...] = ()
+    auctioned: int = 0
+    """Auctions that were started so far."""
     tape: tuple[Happening, ...] = ()
     """Newest first."""
     liquidations: int = 0
@@ -319,13 +319,12 @@ def tape(view: View, rows: int, narrow: bool = False) -> Panel:
 
 def auctions(view: View, rows: int) -> Panel:
     """Running auctions, the oldest first."""
-    table = _grid("<", ">", ">", ">")
+    table = _grid("<", ">", ">")
     if view.auctions:
-        table.add_row(*(Text(name, "dim") for name in ("account", "since", "offered", "discount")))
+        table.add_row(*(Text(name, "dim") for name in ("account", "since", "discount")))
     for each in view.auctions[: max(0, rows - 1)]:
-        discount = Text(f"{each.discount:.1%}", "magenta")
-        table.add_row(Text(each.account), duration(each.age_s), f"{each.offered:.0%}", discount)
-    shown: RenderableType = table if view.auctions else Text("none is running", "dim")
+        table.add_row(Text(each.account), duration(each.age_s), Text(f"{each.discount:.1%}", "magenta"))
+    shown: RenderableType = table if view.auctions else Text(f"{view.auctioned:,} so far", "dim")
     return _panel(shown, f"Auctions, {len(view.auctions):,} running")
 
 
@@ -448,7 +447,7 @@ def _row(height: int | None, left: RenderableType, right: RenderableType) -> Lay
 
 def _halves(left: RenderableType, right: RenderableType) -> Layout:
     row = Layout()
-    row.split_row(Layout(left, ratio=7), Layout(right, ratio=5))
+    row.split_row(Layout(left, ratio=8), Layout(right, ratio=5))
     return row
 
 

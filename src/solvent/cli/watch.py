@@ -77,6 +77,7 @@ class Watch:
             worst=() if report.statement is None else self._worst(report.statement),
             stages=dict(Counter(each.stage for each in self.engine.state.accounts if each.stage != HEALTHY)),
             auctions=self._auctions(),
+            auctioned=found.auctions,
             tape=tuple(reversed(self._tape)),
             liquidations=found.liquidations,
             liquidated_usd=found.liquidated_notional_usd,
@@ -178,7 +179,6 @@ class Watch:
             Auction(
                 printable(state.accounts[account].name),
                 (state.ts_ns - each.start_ns) / 1e9,
-                each.slice_e9 / 1e9,
                 1.0 - discount_e18(state, risk, account) / 1e18,
             )
             for account, each in running
