@@ -3,8 +3,9 @@
 A venue's rule is a class with `Params`, `margins` and `prepared`; its prepared form gives figures of a block of
 accounts (numpy over netted rows) and the addends of one account (the venue's own reference function). The rest
 is here: equity is net value at marks; the margins are what makes `equity < maintenance margin` the venue's own
-inequality. A verdict is exact to 1e-6 USD, equity rounded down, margins up; addends that the venue computes in
-reals are taken as the exact rationals that their floats are.
+inequality. Verdicts are integers of 1e-6 USD that keep that inequality exactly; addends that the venue computes in
+reals are taken as the exact rationals that their floats are. Open orders are not margined: what venues publish of
+them is in their functions, whose arguments a book does not have.
 """
 
 import hashlib
@@ -317,15 +318,17 @@ class PreparedVenue:
         )
 
     def exact(self, book: Book, account: int) -> ExactStatement:
-        """Integers of 1e-6 USD that decide about one account."""
-        equity, initial, maintenance = map(total, self._addends(book, account))
-        return ExactStatement(
-            fraction_down(equity, MICRO), fraction_up(initial, MICRO), fraction_up(maintenance, MICRO), self.strict
-        )
+        """Integers of 1e-6 USD that decide about one account: as the venue decides, to the last bit.
+
+        Equity is rounded down; what it exceeds a margin by is rounded so that its sign stays, and the margin is
+        equity less that.
+        """
+        return verdict(self._addends(book, account), self.strict)
 
     def explain(self, book: Book, account: int) -> Explanation:
         """Every term of one account by the venue's name; the terms of each total add up to it."""
-        return explanation(book.names[account], self._addends(book, account), self.exact(book, account))
+        addends = self._addends(book, account)
+        return explanation(book.names[account], addends, verdict(addends, self.strict))
 
     def _addends(self, book: Book, account: int) -> Addends:
         held = Held.of(book, account, self.market)
@@ -441,6 +444,19 @@ def at_least(initial: Sequence[Addend], maintenance: Sequence[Addend]) -> list[A
     """Initial margin with a term that lifts it to the maintenance margin where it is less."""
     lacking = total(maintenance) - total(initial)
     return [*initial, ("maintenance margin is more", "", lacking)] if lacking > 0 else list(initial)
+
+
+def verdict(addends: Addends, strict: bool) -> ExactStatement:
+    """Equity and margins in integers of 1e-6 USD whose comparison is that of the exact sums."""
+    equity, initial, maintenance = map(total, addends)
+    micro = fraction_down(equity, MICRO)
+    round_headroom = fraction_down if strict else fraction_up
+    return ExactStatement(
+        micro,
+        micro - fraction_down(equity - initial, MICRO),
+        micro - round_headroom(equity - maintenance, MICRO),
+        strict,
+    )
 
 
 def explanation(account: str, addends: Addends, exact: ExactStatement) -> Explanation:
