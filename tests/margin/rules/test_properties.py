@@ -271,6 +271,26 @@ def test_a_market_that_lacks_a_field_says_which(name: str) -> None:
 
 
 @every_venue
+@settings(max_examples=3)
+@given(seed=seeds)
+def test_expired_instruments_are_worth_what_they_pay(name: str, seed: int) -> None:
+    """Futures at their last mark, options at intrinsic value; a future that expired without a mark is refused."""
+    ticks, dated = MARKET.ticks.copy(), UNIVERSE.index("BTC/USDC:USDC-75")
+    ticks[dated] = 0
+    later = Market(UNIVERSE, MARKET.ts_ns + 80 * venue_worlds.DAY_NS, ticks, vol_annual=MARKET.vol_annual)
+    prepared = rule(name).prepare(UNIVERSE, later, read_policy(name))
+    book = WORLDS[name].book(name, seed, 25)
+    for account in range(len(book)):
+        if dated in book.row(account)[0]:
+            with pytest.raises(SolventError, match=r"expired|margins"):
+                prepared.assess(book, np.array([account]))
+            continue
+        statement, found = prepared.assess(book, np.array([account])), prepared.exact(book, account)
+        assert np.isfinite(statement.maintenance_margin[0])
+        assert statement.maintenance_margin[0] == pytest.approx(found.maintenance_margin / 1e6, rel=1e-7, abs=0.01)
+
+
+@every_venue
 def test_unknown_keys_are_refused(name: str) -> None:
     policy = read_policy(name)
     wrong = Policy(policy.name, "1", policy.as_of, policy.source, {**policy.margin, "hair_cut": 1})

@@ -139,7 +139,7 @@ class PreparedVenue:
     def __init__(self, rule: "VenueRule", universe: Universe, market: Market, params: Any) -> None:
         self.rule, self.universe, self.market, self.params = rule, universe, market, params
         terms = universe.terms
-        self.missing = rule.missing(params, universe)
+        self.missing = {**rule.missing(params, universe), **_unmarked(universe, market)}
         self.marginable = Marginable.of(rule.name, rule.margins, universe, self.missing)
         raise_if(self._check_market())
         self.price_usd = np.where(terms.form == SPOT, market.price, 0.0)
@@ -382,6 +382,14 @@ class PreparedVenue:
     def coins_of(self, i: int, lots: int) -> float:
         """Signed coins (USD where inverse) of lots of a derivative."""
         return lots * float(self.universe.terms.unit[i])
+
+
+def _unmarked(universe: Universe, market: Market) -> dict[int, str]:
+    """Futures that expired and have no mark: nobody may hold them."""
+    terms = universe.terms
+    expired = (terms.expiry_ns > 0) & (terms.expiry_ns <= market.ts_ns)
+    gone = expired & (market.ticks <= 0) & (terms.form != OPTION)
+    return {int(i): "a mark: it expired without one" for i in np.flatnonzero(gone)}
 
 
 def _at_par(instrument: Any, cash_at_par: bool) -> bool:
