@@ -69,3 +69,17 @@ def test_accounts_can_be_opened_without_end() -> None:
         assert book.open(f"n{k}") == k
         book.add(k, k % len(UNIVERSE), k + 1)
     assert all(rows_of(book, k) == {k % len(UNIVERSE): (k + 1, 0)} for k in range(1_000))
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_table_of_what_if_rows_is_a_book_of_its_own(count: int) -> None:
+    instruments = np.array([0, 4, 5])
+    instruments.setflags(write=False)
+    lots = np.arange(3 * count, dtype=np.int64).reshape(count, 3) - 2
+    book = Book.of_table(UNIVERSE, instruments, lots, 10 * lots)
+    assert len(book) == count
+    for k in range(count):
+        assert [column.tolist() for column in book.row(k)] == [[0, 4, 5], lots[k].tolist(), (10 * lots[k]).tolist()]
+    # Kernels compile anew for arrays that cannot be written to: every book's are of one kind.
+    columns = (book.start, book.length, book.instrument, book.lots, book.cost)
+    assert all(each.flags.writeable and each.flags.c_contiguous and each.dtype == np.int64 for each in columns)

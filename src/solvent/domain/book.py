@@ -160,7 +160,8 @@ class Book:
         book.names = book.owners = [""] * count
         book.start = np.arange(0, count * width, max(1, width), dtype=np.int64)
         book.length = book.capacity = np.full(count, width, dtype=np.int64)
-        book.instrument = np.broadcast_to(instruments, lots.shape).ravel()
+        # An array of its own: kernels are compiled once more for arrays that cannot be written to.
+        book.instrument = np.tile(np.asarray(instruments, dtype=np.int64), count)
         book.lots, book.cost = np.ascontiguousarray(lots).ravel(), np.ascontiguousarray(cost).ravel()
         book._tail = count * width
         return book
