@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tests.margin.rules.venue_worlds import MARKET, UNIVERSE, random_book
 
 from solvent.domain.universe import INVERSE, LINEAR, OPTION, SPOT
-from solvent.margin.rules.grid import Chain, delta_coins, padded, scenario_sums, worst_scenarios
+from solvent.margin.rules.grid import Chain, delta_coins, padded, scenario_names, scenario_sums, worst_scenarios
 from solvent.margin.rules.kernel_payoff import worst_payoffs
 from solvent.margin.rules.rows import Groups, net
 from solvent.valuation import black76
@@ -53,7 +53,11 @@ def test_scenario_sums_are_rows_times_values() -> None:
 def test_the_worst_scenario_is_of_the_group_that_needs_most() -> None:
     owner, need = np.array([0, 0, 2]), np.array([1.0, 5.0, 2.0])
     losses = np.array([[9.0, 1.0], [1.0, 5.0], [-1.0, -2.0]])
-    assert worst_scenarios(3, owner, need, losses).tolist() == [1, -1, -1]
+    assert worst_scenarios(3, owner, np.array([4, 7, 4]), need, losses).tolist() == [15, -1, -1]
+
+
+def test_scenarios_are_named_with_what_they_move() -> None:
+    assert scenario_names(["A", "B"], [["up"], ["up", "down"]]) == ("A up", "", "B up", "B down")
 
 
 def test_padding_adds_zeros() -> None:

@@ -202,6 +202,20 @@ def test_a_book_of_many_blocks_is_assessed_as_one(name: str, monkeypatch: pytest
     assert cut.to_frame().height == 120
 
 
+GRIDS = {  # a short position of one underlying, and what hurts it
+    "derive-pmrm": "BTC +20% vol up", "derive-pmrm2": "BTC +18% vol up", "deribit-pme": "BTC_USDC +16% vol up",
+    "okx-pm": "BTC +12% vol down", "paradex": "BTC +16% vol up", "span16": "BTC scenario 11",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_the_worst_scenario_is_named_by_its_underlying(name: str) -> None:
+    book = Book(UNIVERSE, ["short"])
+    book.add(0, UNIVERSE.index("BTC/USDC:USDC"), -20_000, 72_000 * 10**6)
+    statement = WORLDS[name].prepared(name).assess(book)
+    assert statement.to_frame()["worst_scenario"].to_list() == [GRIDS[name]]
+
+
 @every_venue
 def test_accounts_of_nothing_need_nothing(name: str) -> None:
     prepared = WORLDS[name].prepared(name)

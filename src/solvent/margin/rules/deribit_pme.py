@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from solvent.domain.universe import INVERSE, LINEAR, OPTION, SPOT, Universe
 from solvent.errors import Problem
-from solvent.margin.rules.grid import Chain, delta_coins, padded, scenario_sums, worst_scenarios
+from solvent.margin.rules.grid import Chain, delta_coins, padded, scenario_names, scenario_sums, worst_scenarios
 from solvent.margin.rules.rows import Groups, Held, found_in, sums
 from solvent.margin.rules.venue import (
     Addend,
@@ -285,7 +285,8 @@ class PreparedDeribit(PreparedVenue):
         edge = padded([np.clip(p.extended_moves, -p.price_range, p.price_range) for p in params], far_width)
         self.far_weight = padded([extended_weights(p) for p in params], far_width)[self.pair_asset]
         self.buckets = [(len(each), len(p.extended_moves)) for each, p in zip(standard, params, strict=True)]
-        self.scenarios = _names(max(params, key=lambda p: len(p.extended_moves), default=Params()))
+        names = [_names(params[u], width, far_width) for u in self.pair_asset.tolist()]
+        self.scenarios = scenario_names(self.pair_names, names)
         asset = self.universe.terms.underlying
         self.standard, self.extended = self._futures(move[asset]), self._futures(edge[asset])
         chain = self.chain
@@ -339,7 +340,7 @@ class PreparedDeribit(PreparedVenue):
         initial = sums(owner, matrix, block.size) + sums(block.balances.owner, haircut, block.size)
         size = np.abs(self.standard).max(axis=1) + np.abs(self.extended).max(axis=1)
         gross = block.gross + rows.total(np.abs(rows.lots) * size[which])
-        return Figures(initial, maintenance, gross, worst=worst_scenarios(block.size, owner, matrix, losses))
+        return Figures(initial, maintenance, gross, worst=worst_scenarios(block.size, owner, pair, matrix, losses))
 
     def addends(self, held: Held) -> Addends:
         """Worst case and roll shock of each pair, collateral haircuts."""
@@ -370,11 +371,13 @@ class PreparedDeribit(PreparedVenue):
         return margin(aggregate([vectors], 1.0, params), roll_shock(deltas, days, params), params)
 
 
-def _names(params: Params) -> tuple[str, ...]:
-    """Of all scenarios, standard and extended."""
+def _names(params: Params, width: int, far_width: int) -> list[str]:
+    """Of a pair's scenarios, standard ones first, in columns of these widths."""
     vols = ("vol up", "vol same", "vol down") if params.vol_scenarios == 3 else ("vol same",)
-    near = [f"{move:+.0%} {vol}" for move in price_moves(params.price_range, params.buckets_each_side) for vol in vols]
-    return (*near, *(f"extended {move:+.0%}" for move in params.extended_moves))
+    moves = price_moves(params.price_range, params.buckets_each_side)
+    near = [f"{move:+.0%} {vol}" for move in moves for vol in vols]
+    far = [f"extended {move:+.0%}" for move in params.extended_moves]
+    return near + [""] * (width - len(near)) + far + [""] * (far_width - len(far))
 
 
 class DeribitRule(VenueRule):

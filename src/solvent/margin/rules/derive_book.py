@@ -17,7 +17,7 @@ from solvent.domain.universe import LINEAR, OPTION, SPOT, Universe
 from solvent.errors import Problem
 from solvent.margin.rules import kernel_payoff
 from solvent.margin.rules.derive import YEAR_S, OptionHolding
-from solvent.margin.rules.grid import Chain, padded
+from solvent.margin.rules.grid import Chain, padded, scenario_names
 from solvent.margin.rules.rows import Groups, Held, sums
 from solvent.margin.rules.venue import Block, Check, PreparedVenue, VenueRule, checked, unlisted
 
@@ -205,12 +205,13 @@ class PreparedPmrm(PreparedDerive):
         return np.array([0.0 if each is None else getattr(each, name) for each in self.managers])
 
     def prepare_scenarios(self) -> None:
-        """(U, S) spot multipliers (1 where there is no further scenario) and names of the longest set."""
+        """(U, S) spot multipliers (1 where there is no further scenario) and their names."""
         sets = [() if each is None else each.scenarios for each in self.managers]
         self.width = max(map(len, sets), default=1) or 1
         self.multiplier = 1.0 + padded([np.array([x.spot_multiplier for x in each]) - 1.0 for each in sets], self.width)
         self.vols = [[x.vol for x in each] + ["none"] * (self.width - len(each)) for each in sets]
-        self.scenarios = tuple(f"{x.spot_multiplier - 1:+.0%} vol {x.vol}" for x in max(sets, key=len, default=()))
+        names = [[f"{x.spot_multiplier - 1:+.0%} vol {x.vol}" for x in each] for each in sets]
+        self.scenarios = scenario_names(self.universe.assets, names)
 
     def doubt_rate(self, confidence: F64, asset: I64) -> F64:
         """Charge on notional for the oracles' doubt."""

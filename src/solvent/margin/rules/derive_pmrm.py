@@ -266,7 +266,7 @@ class PreparedPmrm1(PreparedPmrm):
         rest = sums(held.owner, held.worth - counted, block.size) + block.options
         initial = sums(held.owner, loss * self.initial_factors()[asset] + doubt, block.size) + rest
         gross = block.rows.total(np.abs(block.rows.lots) * np.abs(self.values).max(axis=1)[block.rows.instrument])
-        worst = worst_scenarios(block.size, held.owner, loss, -found.pnl)
+        worst = worst_scenarios(block.size, held.owner, asset, loss, -found.pnl)
         return Figures(initial, sums(held.owner, loss, block.size) + rest, 4.0 * (block.gross + gross), worst=worst)
 
     def addends(self, held: Held) -> Addends:

@@ -481,7 +481,7 @@ class PreparedPmrm2(PreparedPmrm):
             sums(held.owner, first, block.size) + rest,
             sums(held.owner, second, block.size) + rest,
             4.0 * (block.gross + gross),
-            worst=worst_scenarios(block.size, held.owner, loss, -found.pnl),
+            worst=worst_scenarios(block.size, held.owner, asset, loss, -found.pnl),
         )
 
     def addends(self, held: Held) -> Addends:

@@ -1,5 +1,6 @@
 """What rules with scenario grids share: options of a universe valued together, and sums of scenario values."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -109,15 +110,27 @@ def padded(rows: list[F64], width: int) -> F64:
     return out
 
 
-def worst_scenarios(size: int, owner: I64, need: F64, losses: F64) -> I64:
+def worst_scenarios(size: int, owner: I64, which: I64, need: F64, losses: F64) -> I64:
     """(size,) the scenario that costs most in the account's largest group, -1 where nothing is lost.
 
-    owner: (G,) rising. need: (G,) what each group requires. losses: (G, S).
+    owner: (G,) rising. which: (G,) number of the underlying or pair. need: (G,) what each group requires.
+    losses: (G, S). Scenario s of underlying u is number u S + s, in the order of `scenario_names`.
     """
     found = np.full(size, -1, np.int64)
     order = np.lexsort((need, owner))
     last = np.ones(len(order), np.bool_)
     last[:-1] = owner[order][1:] != owner[order][:-1]
     top = order[last]
-    found[owner[top]] = np.where(losses[top].max(axis=1, initial=0.0) > 0, losses[top].argmax(axis=1), -1)
+    number = which[top] * losses.shape[1] + losses[top].argmax(axis=1)
+    found[owner[top]] = np.where(losses[top].max(axis=1, initial=0.0) > 0, number, -1)
     return found
+
+
+def scenario_names(names: Sequence[str], scenarios: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Of every underlying or pair and each of its scenarios, as many for each as for the one that has most."""
+    width = max(map(len, scenarios), default=0)
+    return tuple(
+        f"{name} {rows[s]}" if s < len(rows) else ""
+        for name, rows in zip(names, scenarios, strict=True)
+        for s in range(width)
+    )

@@ -20,7 +20,15 @@ import numpy as np
 from solvent.domain.universe import INVERSE, LINEAR, OPTION, SPOT, Universe
 from solvent.errors import Problem
 from solvent.margin.rules.brackets import Bracket, BracketTable, Tiers, charge, check_brackets, from_uppers
-from solvent.margin.rules.grid import YEAR_DAYS, Chain, delta_coins, padded, scenario_sums, worst_scenarios
+from solvent.margin.rules.grid import (
+    YEAR_DAYS,
+    Chain,
+    delta_coins,
+    padded,
+    scenario_names,
+    scenario_sums,
+    worst_scenarios,
+)
 from solvent.margin.rules.rows import Groups, Held, sums
 from solvent.margin.rules.venue import (
     BOOL,
@@ -231,10 +239,9 @@ class PreparedOkx(PreparedVenue):
         far = [np.array(each.extreme_moves) for each in self.units]
         self.extreme = self._profits(far, [np.ones(len(each)) for each in far])
         self.theta, self.vega, self.rho = self._sensitivities()
-        longest = max(self.units, key=lambda each: len(each.price_moves), default=NONE)
-        self.scenarios = tuple(
-            f"{move:+.0%} vol {vol}" for move in longest.price_moves for vol in ("down", "same", "up")
-        )
+        vol_names = ("down", "same", "up")
+        names = [[f"{move:+.0%} vol {vol}" for move in each.price_moves for vol in vol_names] for each in self.units]
+        self.scenarios = scenario_names(universe.assets, names)
         self._keys()
         self.charge_table = BracketTable.of(
             len(self.units), {u: each.minimum_charge.brackets for u, each in enumerate(self.units)}
@@ -345,7 +352,7 @@ class PreparedOkx(PreparedVenue):
             required.maintenance,
             12.0 * size + rows.total(np.abs(rows.lots) * scale[rows.instrument]),
             ratio,
-            worst_scenarios(block.size, units.owner, units.margin, units.losses),
+            worst_scenarios(block.size, units.owner, units.asset, units.margin, units.losses),
             required.slack,
         )
 

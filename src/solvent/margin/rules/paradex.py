@@ -19,7 +19,7 @@ import numpy as np
 
 from solvent.domain.universe import LINEAR, OPTION, Universe
 from solvent.errors import Problem
-from solvent.margin.rules.grid import Chain, delta_coins, padded, scenario_sums, worst_scenarios
+from solvent.margin.rules.grid import Chain, delta_coins, padded, scenario_names, scenario_sums, worst_scenarios
 from solvent.margin.rules.rows import Groups, Held, sums
 from solvent.margin.rules.venue import (
     F64,
@@ -163,8 +163,8 @@ class PreparedParadex(PreparedVenue):
         width = max((len(each.scenarios) for each in self.underlyings), default=1) or 1
         self.weight = padded([np.array([x.weight for x in each.scenarios]) for each in self.underlyings], width)
         self.moves = padded([np.array([x.spot_move for x in each.scenarios]) for each in self.underlyings], width)
-        longest = max(self.underlyings, key=lambda each: len(each.scenarios), default=none)
-        self.scenarios = tuple(f"{each.spot_move:+.0%} vol {each.vol}" for each in longest.scenarios)
+        names = [[f"{x.spot_move:+.0%} vol {x.vol}" for x in each.scenarios] for each in self.underlyings]
+        self.scenarios = scenario_names(universe.assets, names)
         columns = [
             (each.net_delta_rate, each.hedged_delta_rate, each.maintenance_fraction) for each in self.underlyings
         ]
@@ -210,7 +210,7 @@ class PreparedParadex(PreparedVenue):
             initial,
             maintenance,
             rows.total(np.abs(rows.lots) * np.abs(self.profit).max(axis=1)[which]),
-            worst=worst_scenarios(block.size, owner, scan, losses),
+            worst=worst_scenarios(block.size, owner, asset, scan, losses),
         )
 
     def addends(self, held: Held) -> Addends:

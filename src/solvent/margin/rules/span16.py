@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from solvent.domain.instruments import STABLECOINS, Option, Spot, contract_lot
 from solvent.domain.universe import LINEAR, OPTION, SPOT, Universe
 from solvent.errors import Problem, problem, raise_if
-from solvent.margin.rules.grid import Chain, scenario_sums, worst_scenarios
+from solvent.margin.rules.grid import Chain, scenario_names, scenario_sums, worst_scenarios
 from solvent.margin.rules.rows import Groups, Held, found_in, sums
 from solvent.margin.rules.venue import (
     Addend,
@@ -317,7 +317,8 @@ class PreparedSpan(PreparedVenue):
         self.commodities = [commodities.get(asset, commodities.get("*", none)) for asset in universe.assets]
         named = dict(zip(universe.assets, self.commodities, strict=True))
         self.span = Params(named, self.params.spreads, self.params.initial_factor)
-        self.scenarios = tuple(f"{i + 1}" for i in range(16))
+        names = [[f"scenario {i + 1}" for i in range(16)]] * len(universe.assets)
+        self.scenarios = scenario_names(universe.assets, names)
         chain = Chain.of(market)
         moves, vols, cover = map(np.stack, zip(*map(scenario_moves, self.commodities), strict=True))
         linear = np.where(terms.form == LINEAR, terms.unit * market.price, 0.0)
@@ -446,7 +447,7 @@ class PreparedSpan(PreparedVenue):
         factor = np.where(requirement > 0, self.params.initial_factor, 1.0)
         initial = requirement * factor + block.options + haircuts
         size = block.rows.total(np.abs(block.rows.lots) * np.abs(self.array).max(axis=1)[block.rows.instrument])
-        worst = worst_scenarios(block.size, found.owner, need, found.losses)
+        worst = worst_scenarios(block.size, found.owner, found.asset, need, found.losses)
         return Figures(initial, gross + haircuts, 4.0 * size, worst=worst)
 
     def addends(self, held: Held) -> Addends:
