@@ -146,10 +146,13 @@ def _table(kind: type[Any], table: dict[str, Any], where: str) -> tuple[Any, lis
 
 
 def check_rule(policy: Policy, universe: Universe) -> list[Problem]:
-    """What is wrong with the margin table, by its own rule."""
+    """What is wrong with the margin table, by its own rule; some rules look at the other tables too."""
     try:
         chosen = rule(policy.rule)
     except SolventError as error:
         return list(error.problems)
+    if check_policy := getattr(chosen, "check_policy", None):
+        problems: list[Problem] = check_policy(policy, universe)
+        return problems
     params, found = parameters(chosen.Params, policy.margin, f"policy {policy.name} margin", frozenset({"rule"}))
     return found if params is None else chosen.check(params, universe)

@@ -48,6 +48,14 @@ class Portfolio:
         """Unsafe parameters, and terms that the exact form cannot hold."""
         return check_params(params) or check_universe(params, universe)
 
+    def check_policy(self, policy: Policy, universe: Universe) -> list[Problem]:
+        """The same of a whole policy: close-out costs must cover the penalty that its liquidation table states."""
+        try:
+            portfolio_params(policy, universe)
+        except SolventError as error:
+            return list(error.problems)
+        return []
+
     def fixed(self, universe: Universe, policy: Policy) -> Fixed:
         """What depends on universe and policy alone; kept while both stay the same objects."""
         if self._fixed is None or self._fixed[0] is not universe or self._fixed[1] is not policy:
