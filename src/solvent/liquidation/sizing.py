@@ -14,7 +14,6 @@ from typing import TypeAlias
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linprog
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -286,6 +285,8 @@ class _Planes:
         price, rows, needs = cost * size / dearest, rows / scale[:, None], needs / scale
         found = _best_corner(price, rows, needs)
         if found is None:
+            from scipy.optimize import linprog  # a third of all import time, and rarely needed
+
             solved = linprog(
                 price,
                 A_ub=-rows,
