@@ -88,7 +88,7 @@ class Desk:
         self.now_ns = START_NS
         self.prices = dict(PRICES)
         self.vol_annual = 0.6
-        self.volume_usd_daily = volume_usd_daily
+        self.volumes = dict.fromkeys(PRICES, volume_usd_daily)
         for each in instruments:
             self.ok(c.ListInstrument(each))
         self.ok(c.SetPolicy(policy or read_policy("portfolio")))
@@ -109,9 +109,8 @@ class Desk:
         self.prices.update(prices)
         if sources is None:
             sources = tuple(SourcePrice(name, "venue", price) for name, price in self.prices.items())
-        volumes = dict.fromkeys(self.prices, self.volume_usd_daily)
         vols = {"BTC": self.vol_annual, "ETH": self.vol_annual}
-        report = self.engine.tick(Tick(self.now_ns, sources, volumes, vols, dict(funding or {})))
+        report = self.engine.tick(Tick(self.now_ns, sources, dict(self.volumes), vols, dict(funding or {})))
         assert self.state.violations() == []
         return report
 
@@ -120,10 +119,9 @@ class Desk:
         self.now_ns += round(minutes * 60e9)
         self.prices.update(prices)
         sources = tuple(SourcePrice(name, "venue", price) for name, price in self.prices.items())
-        volumes = dict.fromkeys(self.prices, self.volume_usd_daily)
         vols = {"BTC": self.vol_annual, "ETH": self.vol_annual}
         oracle = self.engine.risk.parameters().oracle
-        command = self.engine.marker.mark(self.state, Tick(self.now_ns, sources, volumes, vols), oracle)
+        command = self.engine.marker.mark(self.state, Tick(self.now_ns, sources, dict(self.volumes), vols), oracle)
         (event,) = self.ok(command)
         assert isinstance(event, e.Marked)
 
