@@ -34,12 +34,14 @@ class PairRule:
             raise SolventError(problem("market", None, "volume_usd_daily", "missing", "USD a day"))
         if policy.margin.get("unsafe"):
             raise SolventError(problem("policy pair margin", None, "unsafe", "true", "a safe policy"))
-        return PreparedPair(market)
+        return PreparedPair(market, bool(policy.margin.get("silent")))
 
 
 class PreparedPair:
-    def __init__(self, market: Market) -> None:
+    def __init__(self, market: Market, silent: bool) -> None:
         self.market = market
+        self.silent = silent
+        """Say what is wrong, but not of whom."""
 
     def digest(self) -> str:
         return ""
@@ -59,7 +61,8 @@ class PreparedPair:
         universe = self.market.universe
         instruments, lots, _ = book.row(account)
         if len(instruments) > 2:
-            raise SolventError(problem("book", None, book.names[account], "three assets", "at most two"))
+            field = "assets" if self.silent else book.names[account]
+            raise SolventError(problem("book", None, field, "three assets", "at most two"))
         terms = universe.terms
         for i in instruments:
             if terms.form[i] != 0:

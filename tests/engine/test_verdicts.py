@@ -79,9 +79,10 @@ def test_who_holds_what_the_rule_names_is_refused_with_every_reason_and_the_rest
     assert found.reasons()["ETH (debt): ETH of your own"] == [3]
 
 
-def test_accounts_refused_for_what_they_hold_together_are_found_alone(pair: Policy) -> None:
+@pytest.mark.parametrize("silent", [False, True])
+def test_accounts_refused_for_what_they_hold_together_are_found_alone(pair: Policy, silent: bool) -> None:
     rows = [(f"a{i}", asset, "1") for i in range(33) for asset in ("BTC", "USDC", "ETH")[: 3 if i in (4, 20) else 2]]
-    found = verdicts(book(rows), market(), pair)
+    found = verdicts(book(rows), market(), msgspec.structs.replace(pair, margin={**pair.margin, "silent": silent}))
     assert sorted(found.refusals) == [4, 20]
     assert "three assets" in found.refusals[4].reason
     assert found.refusals[4].instruments == ()
@@ -136,3 +137,15 @@ def test_labels_say_no_more_than_they_must(pair: Policy) -> None:
     assert labels([pair, other, draft, portfolio]) == ["pair v1", "pair v2", "pair draft", "portfolio"]
     assert labels([pair, same]) == [pair.label, same.label]
     assert labels([pair, pair]) == [f"{pair.label} (1)", f"{pair.label} (2)"]
+
+
+def test_an_account_may_be_called_like_an_instrument(pair: Policy) -> None:
+    rows = [("BTC", asset, "1") for asset in ("BTC", "USDC", "ETH")] + [("other", "BTC", "1")]
+    found = verdicts(book(rows), market(), pair)
+    assert list(found.refusals) == [0]
+
+
+def test_one_reason_for_several_instruments_is_told_once(pair: Policy) -> None:
+    rows = [("a", "BTC/USDC:USDC", "1"), ("b", "BTC/USD:BTC", "1")]
+    found = verdicts(book(rows), market(), pair)
+    assert found.reasons() == {"BTC/USDC:USDC, BTC/USD:BTC (perpetual): spot": [0, 1]}

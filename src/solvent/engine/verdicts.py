@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from solvent.domain.book import Book
 from solvent.domain.market import Market
 from solvent.domain.policy import Policy
-from solvent.domain.universe import Universe
 from solvent.engine.assess import decided
 from solvent.engine.toxic import toxic_ltvs
 from solvent.errors import Problem, SolventError
@@ -137,7 +136,7 @@ def _assess(prepared: Prepared, book: Book) -> tuple[I64, Statement | None, dict
         try:
             return rest, prepared.assess(book, rest), refusals
         except SolventError as error:
-            named = _holders(book, rest, error.problems) or _alone(prepared, book, rest)
+            named = _named(book, rest, error.problems) or _alone(prepared, book, rest)
             if not named:
                 raise
             refusals |= named
@@ -145,33 +144,33 @@ def _assess(prepared: Prepared, book: Book) -> tuple[I64, Statement | None, dict
     return rest, None, refusals
 
 
-def _holders(book: Book, accounts: I64, problems: Sequence[Problem]) -> dict[int, Refusal]:
-    """Accounts that hold an instrument which a problem is about, with all their reasons."""
-    found: dict[int, Refusal] = {}
-    rows = net(book, accounts)
-    for each in problems:
-        named = _instrument(each, book.universe)
-        if named is None:
-            continue
-        i, is_debt = named
-        here = (rows.instrument == i) & ((rows.lots < 0) | (not is_debt))
-        line = f"{each.value}: {each.accepted}"
-        for account in accounts[rows.owner[here]].tolist():
-            ids, reason = found.get(account, Refusal((), ""))
-            found[account] = Refusal((*ids, book.universe[i].id), f"{reason}\n{line}" if reason else line)
-    return found
+def _named(book: Book, accounts: I64, problems: Sequence[Problem]) -> dict[int, Refusal]:
+    """Accounts that a rule's problems are about, with all their reasons.
 
-
-def _instrument(problem: Problem, universe: Universe) -> tuple[int, bool] | None:
-    """The instrument that a rule's problem is about, and whether only its debtors are meant.
-
-    A rule states it as value or field: `ID` or `ID (kind)`, the kind `debt` for balances below zero.
+    A problem of the book names an instrument (`ID` or `ID (kind)`) as its value, and then means all who hold it
+    (or owe it, where the kind is `debt`); else the account that stands as its field. One of the market names an
+    instrument as its field.
     """
-    for text in (problem.value, problem.field):
-        id, _, kind = text.partition(" (")
-        if id in universe:
-            return universe.index(id), kind == "debt)"
-    return None
+    rows = net(book, accounts)
+    account_of = {book.names[i]: i for i in accounts.tolist()}
+    about: dict[tuple[str, str], list[int]] = {}
+    for each in problems:
+        named, _, kind = (each.field if each.file == "market" else each.value).partition(" (")
+        is_held = named in book.universe
+        id = book.universe[book.universe.index(named)].id if is_held else ""
+        key = id, f"{each.value}: {each.accepted}"
+        if is_held and key not in about:  # a rule may say it again of every holder
+            here = rows.instrument == book.universe.index(id)
+            owed = kind == "debt)"
+            about[key] = accounts[rows.owner[here & ((rows.lots < 0) | (not owed))]].tolist()
+        elif each.field in account_of and not is_held:
+            about.setdefault(key, []).append(account_of[each.field])
+    found: dict[int, Refusal] = {}
+    for (id, line), who in about.items():
+        for account in who:
+            ids, reason = found.get(account, ((), ""))
+            found[account] = Refusal((*ids, id) if id else ids, f"{reason}\n{line}" if reason else line)
+    return found
 
 
 def _alone(prepared: Prepared, book: Book, accounts: I64) -> dict[int, Refusal]:
