@@ -26,6 +26,9 @@ COMMANDS: dict[str, Command] = {
     "conform": Command("solvent.cli.conform", "conform_command", "Run reference vectors against our functions."),
     "fetch": Command("solvent.cli.fetch", "fetch_command", "Write candles of an exchange to a file."),
     "journal": Command("solvent.cli.journal", "app", "Verify, export or watch a journal."),
+    "liquidation-price": Command(
+        "solvent.cli.liquidation_price", "liquidation_price_command", "At which prices accounts are liquidated."
+    ),
     "margin": Command("solvent.cli.margin", "margin_command", "Margin a book once, and explain it."),
     "policies": Command("solvent.cli.policies", "policies_command", "List the ready-made policies, or print one."),
     "replay": Command("solvent.cli.replay", "replay_command", "A book through recorded prices, and what was lost."),
