@@ -66,7 +66,7 @@ def test_every_registered_rule_has_a_world() -> None:
 
 
 @every_rule
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(seed=seeds)
 def test_float_and_exact_form_agree_where_certain(name: str, seed: int) -> None:
     prepared, book = WORLDS[name].prepared(name), WORLDS[name].book(name, seed, 60)
@@ -102,7 +102,7 @@ def test_the_exact_form_decides_at_the_threshold(name: str, seed: int) -> None:
 
 
 @every_rule
-@settings(max_examples=6)
+@settings(max_examples=4)
 @given(seed=seeds, share=st.floats(0.001, 3.0))
 def test_more_collateral_never_lowers_equity_less_maintenance_margin(name: str, seed: int, share: float) -> None:
     world = WORLDS[name]
@@ -116,7 +116,7 @@ def test_more_collateral_never_lowers_equity_less_maintenance_margin(name: str, 
 
 
 @every_rule
-@settings(max_examples=6)
+@settings(max_examples=4)
 @given(seed=seeds, times=st.integers(2, 7))
 def test_a_multiple_of_a_healthy_account_is_healthy(name: str, seed: int, times: int) -> None:
     if not getattr(rule(name), "homogeneous", False):
@@ -133,7 +133,7 @@ def test_a_multiple_of_a_healthy_account_is_healthy(name: str, seed: int, times:
 
 
 @every_rule
-@settings(max_examples=6)
+@settings(max_examples=4)
 @given(seed=seeds)
 def test_split_rows_and_pairs_change_nothing(name: str, seed: int) -> None:
     if name == "portfolio":
@@ -170,7 +170,7 @@ def test_terms_add_up_to_the_verdict(name: str, seed: int) -> None:
 
 
 @every_venue
-@settings(max_examples=6)
+@settings(max_examples=4)
 @given(seed=seeds)
 def test_initial_margin_is_the_larger(name: str, seed: int) -> None:
     prepared, book = WORLDS[name].prepared(name), WORLDS[name].book(name, seed, 60)
