@@ -209,9 +209,10 @@ class TestLines:
         line = log_line(CRASH, CALM)
         assert line.isascii()
         assert line.startswith("2024-01-01 12:00:00 block 46 | BTC 41,000.00 (degraded) ETH 2,431.02")
-        assert "5045 liquidations of 22.9M USD" in line
+        assert "liquidated 5045 times, 22.9M USD" in line
         assert "shortfall 1,415,171, bad debt 77" in line
-        assert "liquidations" not in log_line(CRASH, CRASH)
+        assert line.endswith("| 12 deleveraged")
+        assert "liquidated" not in log_line(CRASH, CRASH)
 
     def test_quiet_ticks_are_logged_now_and_then(self, capsys: pytest.CaptureFixture[str]) -> None:
         lines = Lines(as_json=False)

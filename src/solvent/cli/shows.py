@@ -153,12 +153,14 @@ def log_line(view: View, before: View | None = None) -> str:
     parts = [f"{clock(view.ts_ns)} block {view.height}", prices]
     since = (before.liquidations, before.liquidated_usd) if before else (0, 0.0)
     if view.liquidations > since[0]:
-        parts.append(f"{view.liquidations - since[0]} liquidations of {short(view.liquidated_usd - since[1])} USD")
+        parts.append(f"liquidated {view.liquidations - since[0]} times, {short(view.liquidated_usd - since[1])} USD")
     if view.stages:
         parts.append(", ".join(f"{count} {stage}" for stage, count in sorted(view.stages.items())))
     parts.append(f"fund {whole(view.fund_usd)}")
     if view.shortfall_usd:
         parts.append(f"shortfall {whole(view.shortfall_usd)}, bad debt {whole(view.bad_debt_usd)}")
+    if view.deleveraged:
+        parts.append(f"{view.deleveraged} deleveraged")
     return " | ".join(parts)
 
 
