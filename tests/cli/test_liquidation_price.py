@@ -52,12 +52,13 @@ def test_each_crossing_is_a_line_and_accounts_without_one_are_named() -> None:
 
 
 def test_a_price_is_where_what_if_says_so() -> None:
-    """At the price the account is liquidatable; a step of 1e-6 USD before it, it is not."""
+    """At the price the account is liquidatable; a few ticks before it, it is not."""
     found = json.loads(run("--asset", "BTC", "--account", "long", "--json"))
     (crossing,) = found["crossings"]
     assert (crossing["account"], crossing["direction"]) == ("long", "down")
-    for steps, state in ((0, "liquidatable"), (1, "below initial")):
-        shock = f"BTC=x{(crossing['crossing_price'] + steps * 1e-6) / 60000:.18f}"
+    assert crossing["crossing_price"] == pytest.approx(60000 * crossing["factor"], rel=1e-12)
+    for factor, state in ((crossing["factor"], "liquidatable"), (crossing["factor"] + 1e-5, "below initial")):
+        shock = f"BTC=x{factor:.18f}"
         options = ["what-if", "--book", "book.csv", "--market", "market.csv", "--shock", shock, "--json"]
         accounts = json.loads(runner.invoke(app, options).stdout)["accounts"]
         assert {each["account"]: each["after"]["state"] for each in accounts}["long"] == state
