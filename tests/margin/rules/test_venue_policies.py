@@ -18,7 +18,7 @@ from solvent.margin.rule import rule
 UNSAFE: list[tuple[str, str, Any, str]] = [
     ("dydx-v4", "markets.BTC.tier.im_ppm", 1_000_001, "im_ppm"),
     ("dydx-v4", "markets.BTC.tier.maintenance_fraction_ppm", 1_200_000, "maintenance margin must not be above"),
-    ("dydx-v4", "markets.*.tier.open_interest_lower_cap", 60_000_000_000_000, "open_interest_upper_cap"),
+    ("dydx-v4", "markets.*.tier", {"open_interest_lower_cap": 60, "open_interest_upper_cap": 50}, "upper_cap"),
     ("hyperliquid", "markets.BTC.leverages_max", [20.0, 40.0], "never fall"),
     ("hyperliquid", "markets.BTC.leverages_max", [0.5, 0.4], "leverage of 1 or more"),
     ("hyperliquid-pm", "collateral.BTC.loan_to_value", 1.0, "loan_to_value"),
