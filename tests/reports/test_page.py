@@ -36,7 +36,7 @@ def test_text_is_escaped_everywhere() -> None:
     html = page(NASTY, NASTY, [section(NASTY, *parts)], NASTY)
     assert NASTY not in html
     assert html.count("&lt;script&gt;alert") == 13
-    assert "</script>" not in plot(figure(), "one").split("Plotly.newPlot")[1].split("displaylogo")[0]
+    assert "</script>" not in plot(figure(), "one").split("Plotly.newPlot")[1].split("displayModeBar")[0]
 
 
 def test_states_are_coloured_and_numbers_flush_right() -> None:
