@@ -37,9 +37,7 @@ def test_closing_every_leg_at_its_price_leaves_nothing(
 
 
 @given(prices, lots, coins, equities)
-def test_the_price_lies_on_the_side_that_equity_pays_for(
-    mark: Fraction, q: int, m: Fraction, equity: Fraction
-) -> None:
+def test_the_price_lies_on_the_side_that_equity_pays_for(mark: Fraction, q: int, m: Fraction, equity: Fraction) -> None:
     price = bankruptcy_price(mark, q, m, equity, Fraction(1))
     assert (mark - price) * q * equity >= 0
     assert (price == mark) == (equity == 0)
@@ -91,9 +89,7 @@ def test_a_penalty_leaves_equity_at_zero_or_more(notional: int, rate: float, equ
 @given(st.integers(0, 10**18), st.integers(0, 100), st.integers(0, 100))
 def test_the_split_gives_away_exactly_the_penalty(total: int, one: int, other: int) -> None:
     low, high = sorted((one, other))
-    split = PenaltySplit(
-        liquidator=low / 100, insurance=(100 - high) / 100, venue=round((high - low) / 100, 2)
-    )
+    split = PenaltySplit(liquidator=low / 100, insurance=(100 - high) / 100, venue=round((high - low) / 100, 2))
     assert split.check() == []
     parts = split_penalty(total, split)
     assert sum(parts) == total

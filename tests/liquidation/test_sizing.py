@@ -146,9 +146,7 @@ def test_nothing_cheaper_exists_on_a_small_lattice(lots: list[int], seed: int, l
 
 @given(st.lists(st.integers(6, 12), min_size=3, max_size=4), st.integers(0, 10**6), st.floats(0.5, 1.1))
 @settings(max_examples=60)
-def test_planes_and_neighbours_come_within_a_lot_a_leg_of_brute_force(
-    lots: list[int], seed: int, level: float
-) -> None:
+def test_planes_and_neighbours_come_within_a_lot_a_leg_of_brute_force(lots: list[int], seed: int, level: float) -> None:
     """The path that large lattices take, on lattices that brute force can still check."""
     rule, cost = small_book(lots, np.random.default_rng(seed), level)
     best = brute_force(rule, cost)

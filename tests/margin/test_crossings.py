@@ -15,7 +15,7 @@ from solvent.domain.market import Market
 from solvent.domain.policy import Policy
 from solvent.engine.files import read_policy
 from solvent.errors import SolventError
-from solvent.margin.crossings import HIGHEST, JOINT, JOINT_STEPS, LOWEST, liquidation_prices
+from solvent.margin.crossings import HIGHEST, JOINT, LOWEST, STEP_MOST, liquidation_prices
 from solvent.margin.rule import rule
 from solvent.valuation.shocks import shocked
 from solvent.valuation.surfaces import SviSlice, SviSurface
@@ -44,28 +44,23 @@ SIZES = (0.05, 1.0, 5000.0, 0.2, 5000.0, 2.0, 0.2, 0.5, 0.5, 0.5, 2.0)
 """Of each instrument, contracts or coins that are worth some thousands of USD."""
 
 
-def verdict_at(policy: Policy, market: Market, book: Book, account: int, asset: str, steps: int, now: int) -> bool:
-    """By the exact form, at so many steps of the price."""
-    moved = market if steps == now else shocked(market, {asset: steps / now})
+def verdict_at(policy: Policy, market: Market, book: Book, account: int, asset: str, factor: float) -> bool:
+    """By the exact form, at a factor on the price."""
+    moved = shocked(market, {asset: factor})
     return rule(policy.rule).prepare(moved.universe, moved, policy).exact(book, account).liquidatable
 
 
-def steps_of(market: Market, row: dict[str, Any]) -> tuple[int, int]:
-    """Steps of an answer and of the price now."""
-    if row["asset"] == JOINT:
-        return round(row["factor"] * JOINT_STEPS), JOINT_STEPS
-    i = market.universe.index(row["asset"])
-    return round(row["crossing_price"] / float(market.universe.terms.tick[i])), int(market.ticks[i])
-
-
 def assert_crosses(policy: Policy, market: Market, book: Book, row: dict[str, Any], shift: int = 0) -> None:
-    """Liquidatable at the answer, not one step further to the other side."""
+    """Liquidatable at the answer, not one step further to the other side; a step is at most a millionth."""
     account, asset = book.names.index(row["account"]), row["asset"]
-    steps, now = steps_of(market, row)
-    safe = steps + (1 if row["direction"] == "down" else -1)
-    assert verdict_at(policy, market, book, account, asset, steps + shift, now)
-    assert not verdict_at(policy, market, book, account, asset, safe + shift, now)
-    assert row["factor"] == pytest.approx(steps / now)
+    step = row["safe_factor"] - row["factor"]
+    assert verdict_at(policy, market, book, account, asset, row["factor"] + shift * step)
+    assert not verdict_at(policy, market, book, account, asset, row["safe_factor"] + shift * step)
+    assert (step > 0) == (row["direction"] == "down")
+    assert 0 < abs(step) < 1.01 * STEP_MOST
+    if row["crossing_price"] is not None:
+        now = market.index_usd[market.universe.asset_index[asset]]
+        assert row["crossing_price"] == pytest.approx(row["factor"] * now, rel=1e-12)
 
 
 def dense(policy: Policy, market: Market, book: Book, asset: str, factors: np.ndarray) -> np.ndarray:
@@ -183,7 +178,7 @@ def test_by_hand() -> None:
     assert usdc["direction"] == "up"
     joint = liquidation_prices(policy, book, market, JOINT).row(0, named=True)
     assert joint["crossing_price"] is None
-    assert joint["factor"] == pytest.approx(5000 / (2 * 3000 * 0.83 + 0.1 * 60000 * 0.78), abs=1e-8)
+    assert joint["factor"] == pytest.approx(5000 / (2 * 3000 * 0.83 + 0.1 * 60000 * 0.78), abs=STEP_MOST)
     assert liquidation_prices(policy, book, market, "BTC").is_empty()  # at 256 USD: below a hundredth
 
 

@@ -20,9 +20,7 @@ balances = st.fixed_dictionaries(
     {USDC: st.integers(0, 10**13), USDT: st.integers(0, 10**13), ETH: st.integers(0, 10**22)}
 )
 caps = st.one_of(st.none(), st.integers(0, 10**7))
-params = st.builds(
-    InsuranceParams, owner_cap_usd_daily=caps, instrument_cap_usd_daily=caps, cap_usd_daily=caps
-)
+params = st.builds(InsuranceParams, owner_cap_usd_daily=caps, instrument_cap_usd_daily=caps, cap_usd_daily=caps)
 claims = st.builds(
     Claim,
     owner=st.sampled_from("ab"),

@@ -106,9 +106,7 @@ def test_utilisation_stays_between_zero_and_one(cash: int, loans: int) -> None:
 
 
 def test_unsafe_curves_are_named_field_by_field() -> None:
-    bad = KinkedCurve(
-        base_annual=-0.1, slope_high_annual=float("nan"), kink_utilisation=1.0, reserve_factor=1.1
-    )
+    bad = KinkedCurve(base_annual=-0.1, slope_high_annual=float("nan"), kink_utilisation=1.0, reserve_factor=1.1)
     assert [p.field for p in bad.check()] == [
         "base_annual",
         "slope_high_annual",

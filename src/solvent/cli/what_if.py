@@ -1,7 +1,7 @@
 """`solvent what-if`: statements before and after a shock, trades, deposits or another policy."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 ACCOUNTS_SHOWN = 20
 EXPLAINED = 3
 EXPLAINED_JSON = 20
+FIGURES = ("equity", "initial_margin", "maintenance_margin", "health", "leverage")
 _FACTOR = re.compile(r"(?P<sign>[+-])(?P<percent>\d+(\.\d+)?)%|x(?P<times>\d+(\.\d+)?)", re.ASCII)
 FACTOR_ACCEPTED = "a change such as -20%, +10% or x1.5"
 
@@ -261,20 +262,21 @@ def as_values(found: "WhatIf", wanted: Sequence[int]) -> dict[str, Any]:
             {"from": old, "to": new, "accounts": count} for (old, new), count in found.transitions().items()
         ],
         "changing": [names[i] for i in changing],
-        "accounts": [_account_values(found, i) for i in found.moving().tolist()],
+        "accounts": _account_values(found, found.moving().tolist()),
         "terms": {names[i]: terms_json(("before", "after"), found.terms(i)) for i in explained},
     }
 
 
-def _account_values(found: "WhatIf", account: int) -> Mapping[str, Any]:
+def _account_values(found: "WhatIf", accounts: Sequence[int]) -> list[dict[str, Any]]:
+    """Figures of accounts before and after."""
     from solvent.engine.verdicts import ACCOUNT_STATES
 
-    values: dict[str, Any] = {"account": found.book.names[account]}
+    values: list[dict[str, Any]] = [{"account": found.book.names[i]} for i in accounts]
     for when, answer in (("before", found.before), ("after", found.after)):
-        figures = answer.statement
-        names = ("equity", "initial_margin", "maintenance_margin", "health", "leverage")
-        row = {name: float(getattr(figures, name)[account]) for name in names}
-        refusal = answer.refusals.get(account)
-        refused = {"refused_reason": refusal.reason} if refusal else {}
-        values[when] = {"state": ACCOUNT_STATES[answer.state[account]], **row, **refused}
+        columns = {name: getattr(answer.statement, name) for name in FIGURES}
+        for row, i in zip(values, accounts, strict=True):
+            row[when] = {"state": ACCOUNT_STATES[answer.state[i]]}
+            row[when] |= {name: float(column[i]) for name, column in columns.items()}
+            if i in answer.refusals:
+                row[when]["refused_reason"] = answer.refusals[i].reason
     return values

@@ -35,9 +35,7 @@ class Stairstep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fie
         return power_half_up(scaled(self.cut, one), elapsed_s // self.step_s, one)
 
 
-class Exponential(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="method", tag="exponential"
-):
+class Exponential(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="method", tag="exponential"):
     """A cut by a constant factor each second (MakerDAO ExponentialDecrease)."""
 
     cut_per_second: float = 0.999230132966
@@ -110,20 +108,14 @@ class AuctionParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ("dust_usd", self.dust_usd >= self.minimum_bid_usd, "at least minimum_bid_usd"),
             ("fee_rate", 0 <= self.fee_rate < 1, "from 0 and below 1"),
         ]
-        found += [
-            problem(where, None, field, getattr(self, field), accepted)
-            for field, ok, accepted in rows
-            if not ok
-        ]
+        found += [problem(where, None, field, getattr(self, field), accepted) for field, ok, accepted in rows if not ok]
         return found
 
 
 def _check_curve(curve: Curve, where: str) -> list[Problem]:
     """Factors lie strictly between 0 and 1, durations are positive."""
     return [
-        problem(
-            where, None, f"curve.{field}", value, "above 0" if field.endswith("_s") else "above 0, below 1"
-        )
+        problem(where, None, f"curve.{field}", value, "above 0" if field.endswith("_s") else "above 0, below 1")
         for field, value in msgspec.structs.asdict(curve).items()
         if not (value > 0 if field.endswith("_s") else 0 < value < 1)
     ]
@@ -171,9 +163,7 @@ def leg(equity: int, discount_e18: int) -> AuctionLeg:
     return "insolvent" if equity < 0 or discount_e18 == 0 else "solvent"
 
 
-def slice_fraction_e18(
-    equity: int, maintenance: int, buffer: float, discount_e18: int, reserved: int = 0
-) -> int:
+def slice_fraction_e18(equity: int, maintenance: int, buffer: float, discount_e18: int, reserved: int = 0) -> int:
     """Part of an account that must be sold to restore the buffer, in 1e-18, rounded up; at most 1.
 
     Derive's f_max = B / (B + (E - R) d + R) with B = -(buffer margin): a slice f takes f (B + R) off what is

@@ -25,9 +25,7 @@ class PenaltySplit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Parts outside [0, 1], or that do not sum to 1."""
         parts = msgspec.structs.asdict(self)
         found = [
-            problem(where, None, field, part, "from 0 to 1")
-            for field, part in parts.items()
-            if not 0 <= part <= 1
+            problem(where, None, field, part, "from 0 to 1") for field, part in parts.items() if not 0 <= part <= 1
         ]
         if not found and sum(map(scaled, parts.values())) != WAD:
             found.append(problem(where, None, "split", parts, "parts that sum to 1"))

@@ -1,9 +1,11 @@
 """Liquidation prices: where an account's own rule starts or ceases to liquidate it as one price, or all, move.
 
 No formula of a rule is used: accounts are margined at shocked markets, with all their positions, collaterals and
-debts. A grid of factors, common to all accounts, brackets every change of verdict; a cell in which a change and its
-return could lie (beside it the headroom runs toward zero from both sides) is cut finer. Within its bracket each change
-is then found by the exact form: one step of the price before it the account is safe, at it it is not.
+debts. A grid of factors, common to all accounts, brackets every change of verdict; a cell in which headroom could
+turn on the other side of zero, as the cells beside it suggest, is cut finer. Within its bracket each change is then
+found by the exact form: at one step of the price the account is liquidatable, at the next it is not. A step is the
+coarsest tick among the marks that move, relative to its mark, and at most a millionth of the price: within it marks
+are only rounded differently.
 """
 
 from collections.abc import Iterator
@@ -33,7 +35,9 @@ BOOL = NDArray[np.bool_]
 JOINT = OTHERS
 """In place of an asset: one factor on the price of every asset that is no US dollar."""
 JOINT_STEPS = 10**9
-"""Steps of a joint factor of 1."""
+"""Of a joint factor of 1."""
+STEP_MOST = 1e-6
+"""Of the price."""
 LOWEST, HIGHEST = 0.01, 100.0
 """Factors between which crossings are looked for."""
 FINE_STEP, FINE_REACH, COARSE_STEP = 0.02, 0.7, 0.08
@@ -41,11 +45,13 @@ FINE_STEP, FINE_REACH, COARSE_STEP = 0.02, 0.7, 0.08
 PARTS = 16
 """A cell is cut into this many."""
 DEPTH_MOST = 5
-"""How often a cell is cut that could hold a change and its return."""
+"""How often a cell is cut in which headroom could turn."""
 NOISE = 1e-6
 """Headroom below this part of an account's size is taken to move by the rounding of marks to ticks: no cell is cut for
 it. Changes of verdict are found however small."""
-OVERSHOOTS_MOST = 8
+OVERSHOOT = 4
+"""Each step past a guess is so many times the last."""
+OVERSHOOTS_MOST = 6
 """Steps past a guess before a bracket is halved instead."""
 ACCOUNTS_AT_ONCE = 50_000
 
@@ -69,15 +75,27 @@ class Path:
         """Raises SolventError for an asset that has no price, for the numeraire, for an unknown rule."""
         self.market, self.policy, self.asset = market, policy, asset
         self.rule = rule(policy.rule)
-        self.now, self.step_usd = (JOINT_STEPS, np.nan) if asset == JOINT else _reference(market, asset)
-        assets = market.universe.assets
+        self.now, self.tick = (JOINT_STEPS, np.nan) if asset == JOINT else _reference(market, asset)
+        """Ticks of the price, and the tick in USD."""
+        terms, assets = market.universe.terms, market.universe.assets
         moves = [name not in STABLECOINS if asset == JOINT else name == asset for name in assets]
         self.moves: BOOL = np.array(moves, dtype=np.bool_)
         """(U,) assets whose price moves."""
+        marks = market.ticks[self.moves[terms.underlying] & (terms.form != OPTION) & (market.ticks > 0)]
+        coarsest = 1 / float(marks.min(initial=self.now))
+        self.step = max(1, round(min(coarsest, STEP_MOST) * self.now))
+        """Ticks in a step."""
+        self.zero = (self.now - 1) // self.step
+        """The step of the price now; step 0 is the lowest price above 0."""
 
-    def prepared(self, steps: int) -> Prepared:
-        """The rule where the price has so many steps."""
-        market = self.market if steps == self.now else shocked(self.market, {self.asset: steps / self.now})
+    def ticks(self, step: int) -> int:
+        """Ticks of the price at a step."""
+        return self.now + (step - self.zero) * self.step
+
+    def prepared(self, step: int) -> Prepared:
+        """The rule at a step."""
+        ticks = self.ticks(step)
+        market = self.market if ticks == self.now else shocked(self.market, {self.asset: ticks / self.now})
         return self.rule.prepare(market.universe, market, self.policy)
 
     def grid(self) -> I64:
@@ -93,7 +111,7 @@ class Path:
         highest = min(HIGHEST, LOT_BOUND / 2 / float(self.market.ticks.max(initial=1)))
         factors = np.concatenate([np.exp(low), np.exp(fine), np.exp(high), strikes, [LOWEST, 1.0]])
         factors = factors[(factors >= LOWEST) & (factors <= highest)]
-        return np.unique(np.maximum(1, np.rint(factors * self.now)).astype(np.int64))
+        return np.unique(np.maximum(0, self.zero + np.rint((factors - 1) * self.now / self.step)).astype(np.int64))
 
     def depend(self, book: Book, accounts: I64) -> I64:
         """Those of `accounts` that hold or settle in what moves."""
@@ -119,17 +137,22 @@ class Path:
                 verdict[k, n] = prepared.exact(book, int(accounts[n])).liquidatable
         return headroom, verdict, clear
 
-    def brackets(self, book: Book, accounts: I64, steps: I64, low: int, high: int, depth: int = 0) -> Iterator[Cells]:
-        """Every change of verdict from `low` to `high`, both among `steps`, which may go a little beyond them."""
+    def brackets(
+        self, book: Book, accounts: I64, steps: I64, low: int, high: int, fine: bool, depth: int = 0
+    ) -> Iterator[Cells]:
+        """Every change of verdict from `low` to `high`, both among `steps`, which may go a little beyond them.
+
+        fine: also cut cells that hold one change.
+        """
         headroom, verdict, clear = self.look(book, accounts, steps)
         inside = (steps[:-1] >= low) & (steps[1:] <= high)
         change = (verdict[1:] != verdict[:-1]) & inside[:, None]
-        dip = _could_dip(steps, headroom, verdict) & (clear[1:] | clear[:-1]) & inside[:, None]
-        for k in np.flatnonzero((change | dip).any(axis=1)).tolist():
+        turn = _could_turn(steps, headroom, verdict) & (clear[1:] | clear[:-1]) & inside[:, None]
+        for k in np.flatnonzero((change | turn).any(axis=1)).tolist():
             a, b = int(steps[k]), int(steps[k + 1])
-            finer = (dip[k] | (change[k] & (depth == 0))) & (depth < DEPTH_MOST) & (b - a > 1)
+            finer = (turn[k] | (change[k] & fine & (depth == 0))) & (depth < DEPTH_MOST) & (b - a > 1)
             if finer.any():
-                yield from self.brackets(book, accounts[finer], _cut(a, b), a, b, depth + 1)
+                yield from self.brackets(book, accounts[finer], _cut(a, b), a, b, fine, depth + 1)
             n = np.flatnonzero(change[k] & ~finer)
             yield Cells(
                 accounts[n], np.full(len(n), a), np.full(len(n), b), headroom[k, n], headroom[k + 1, n], verdict[k, n]
@@ -146,7 +169,7 @@ class Path:
             share = left / (left - right) if (left < 0) != (right < 0) else 0.5
             guess = low + (high - low) * share
             if repeats:
-                guess += 2.0 ** (repeats - 1) * (1 if moved_low else -1)
+                guess += OVERSHOOT ** (repeats - 1) * (1 if moved_low else -1)
             at = (low + high) // 2 if repeats > OVERSHOOTS_MOST else min(max(round(guess), low + 1), high - 1)
             exact = self.prepared(at).exact(book, account)
             same = exact.liquidatable == below
@@ -189,8 +212,8 @@ def liquidation_prices(
     polars.DataFrame
         A row a crossing: `account`; `asset`; `crossing_price` in USD, the first price at which the account is
         liquidatable (null for a joint shock); `direction`, `down` where it is below that price and `up` where it is
-        above; `factor` of the price now. An account without a row has none: neither has one that does not depend on
-        the asset.
+        above; `factor` of the price now; `safe_factor`, one step to the other side. An account that does not depend on
+        the asset has none.
 
     Raises
     ------
@@ -206,17 +229,18 @@ def liquidation_prices(
 
     which = check_accounts(book, accounts, market.universe)
     assets = [asset] if asset is not None else [name for name in market.universe.assets if name != USD]
-    rows: list[tuple[int, str, float | None, str, float]] = []
+    rows: list[tuple[int, str, float | None, str, float, float]] = []
     for name in assets:
         path = Path(market, policy, name)
-        for account, steps, below in _crossings(path, book, which, exact):
-            price = None if name == JOINT else steps * path.step_usd
-            rows.append((account, name, price, "down" if below else "up", steps / path.now))
+        for account, step, below in _crossings(path, book, which, exact):
+            ticks, safe = path.ticks(step), path.ticks(step + 1 if below else step - 1)
+            price = None if name == JOINT else ticks * path.tick
+            rows.append((account, name, price, "down" if below else "up", ticks / path.now, safe / path.now))
     order = {name: place for place, name in enumerate(assets)}
     rows.sort(key=lambda row: (row[0], order[row[1]], row[4]))
     named = [(book.names[account], *rest) for account, *rest in rows]
     kinds = {"account": pl.String, "asset": pl.String, "crossing_price": pl.Float64, "direction": pl.String}
-    return pl.DataFrame(named, schema={**kinds, "factor": pl.Float64}, orient="row")
+    return pl.DataFrame(named, schema={**kinds, "factor": pl.Float64, "safe_factor": pl.Float64}, orient="row")
 
 
 def _crossings(path: Path, book: Book, accounts: I64, exact: bool) -> Iterator[tuple[int, int, bool]]:
@@ -225,7 +249,7 @@ def _crossings(path: Path, book: Book, accounts: I64, exact: bool) -> Iterator[t
     steps = path.grid()
     for first in range(0, len(mine), ACCOUNTS_AT_ONCE):
         some = mine[first : first + ACCOUNTS_AT_ONCE]
-        for cells in path.brackets(book, some, steps, int(steps[0]), int(steps[-1])):
+        for cells in path.brackets(book, some, steps, int(steps[0]), int(steps[-1]), fine=not exact):
             for row in zip(*(column.tolist() for column in cells), strict=True):
                 yield row[0], path.narrow(book, *row) if exact else _interpolated(*row[1:]), row[-1]
 
@@ -237,11 +261,12 @@ def _interpolated(low: int, high: int, left: float, right: float, below: bool) -
     return max(low, int(np.floor(at))) if below else min(high, int(np.ceil(at)))
 
 
-def _could_dip(steps: I64, headroom: F64, verdict: BOOL) -> BOOL:
-    """(K - 1, n) cells with one verdict at both ends where the lines of the cells beside them meet beyond zero.
+def _could_turn(steps: I64, headroom: F64, verdict: BOOL) -> BOOL:
+    """(K - 1, n) cells in which headroom could turn on the other side of zero, judged by the slopes beside them.
 
-    A convex headroom lies above both lines, so that where they meet before zero no change can be inside (and
-    likewise a concave one of a liquidatable account).
+    With one verdict at both ends: where the lines of the cells beside meet beyond zero (a convex headroom lies
+    above both, so that where they meet before zero no change can be inside; likewise a concave one of a
+    liquidatable account). With a change: where headroom beside the cell runs the other way than across it.
     """
     found = np.zeros((max(0, len(steps) - 1), headroom.shape[1]), np.bool_)
     if len(steps) < 4:
@@ -256,7 +281,9 @@ def _could_dip(steps: I64, headroom: F64, verdict: BOOL) -> BOOL:
     within = (at > 0) & (at < cell)
     safe = ~verdict[1:-2] & ~verdict[2:-1] & (before < 0) & (after > 0) & (meets <= 0)
     short = verdict[1:-2] & verdict[2:-1] & (before > 0) & (after < 0) & (meets >= 0)
-    found[1:-1] = within & (safe | short)
+    change = verdict[1:-2] != verdict[2:-1]
+    turns = (before * slope[1:-1] < 0) | (after * slope[1:-1] < 0)
+    found[1:-1] = (within & (safe | short)) | (change & turns)
     return found
 
 
@@ -265,7 +292,7 @@ def _cut(low: int, high: int) -> I64:
     inner = np.linspace(low, high, min(PARTS, high - low) + 1)
     part = max(1.0, (high - low) / PARTS)
     steps = np.rint(np.concatenate([[low - part], inner, [high + part]])).astype(np.int64)
-    return np.unique(steps[steps >= 1])
+    return np.unique(steps[steps >= 0])
 
 
 def _reference(market: Market, asset: str) -> tuple[int, float]:

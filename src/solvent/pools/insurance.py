@@ -127,8 +127,7 @@ def _spend(spent: Spent, claim: Claim, value: int) -> Spent:
         day=spent.day,
         total=spent.total + value,
         by_owner=spent.by_owner | {claim.owner: spent.by_owner.get(claim.owner, 0) + value},
-        by_instrument=spent.by_instrument
-        | {claim.instrument: spent.by_instrument.get(claim.instrument, 0) + value},
+        by_instrument=spent.by_instrument | {claim.instrument: spent.by_instrument.get(claim.instrument, 0) + value},
     )
 
 

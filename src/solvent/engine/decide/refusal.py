@@ -10,7 +10,7 @@ from solvent.engine.risk import Risk, states_of
 from solvent.ledger.state import State
 
 
-class Refusal(Exception):  # noqa: N818 - it is an answer, not an error
+class Refusal(Exception):
     """Why a command does nothing."""
 
 
