@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from solvent.domain.universe import Universe
     from solvent.engine.assess import assess, explain
     from solvent.engine.compare import compare
+    from solvent.engine.liquidation_prices import liquidation_prices
     from solvent.engine.what_if import Change, Deposit, Trade, what_if
     from solvent.errors import Problem, SolventError
 
@@ -29,6 +30,7 @@ __all__ = [
     "assess",
     "compare",
     "explain",
+    "liquidation_prices",
     "what_if",
 ]
 
@@ -45,6 +47,7 @@ _HOME = {
     "assess": "solvent.engine.assess",
     "compare": "solvent.engine.compare",
     "explain": "solvent.engine.assess",
+    "liquidation_prices": "solvent.engine.liquidation_prices",
     "what_if": "solvent.engine.what_if",
 }
 """Each public name and the module it lives in, loaded at first use: `import solvent` itself loads nothing."""

@@ -222,8 +222,10 @@ def liquidation_prices(
 
     Notes
     -----
-    Two crossings closer together than a cell of the grid (2 % near today's price) are found where headroom beside them
-    runs toward zero from both sides, as it does about a kink; every strike is a point of the grid.
+    Several crossings within one cell of the grid (2 % near today's price) are found where headroom beside the cell runs
+    otherwise than a single crossing has it, as it does about a kink; every strike is a point of the grid. Far below
+    today's price ticks are coarse: where their rounding moves headroom to and fro across zero, one crossing stands for
+    all of them.
     """
     import polars as pl
 
