@@ -12,6 +12,7 @@ from solvent.domain.market import GONE, OK
 from solvent.domain.owners import FEES, INSURANCE, MARKET
 from solvent.domain.quantities import div_up, mul_div_up
 from solvent.domain.universe import INVERSE, LINEAR, OPTION, SPOT
+from solvent.engine.decide.kernel_rows import closed_rows
 from solvent.engine.decide.moves import Moves
 from solvent.engine.decide.refusal import Refusal, doubt, is_spot, known_account, refuse_unless, shut
 from solvent.engine.decide.trading import spot_price_atoms
@@ -206,12 +207,9 @@ class Requirement:
                 self.quote_gain[k] = atoms / universe.lot_atoms[i]
 
     def __call__(self, lots: I64) -> tuple[F64, F64]:
-        table, cost = np.empty((2, len(lots), len(self.instruments)), dtype=np.int64)
-        table[:], cost[:] = self.lots, self.cost
-        table[:, self.column] = lots
-        closed = self.legs.lots - lots
-        cost[:, self.column] += np.floor(closed * self.quote_gain).astype(np.int64)
-        table[:, self.payment] += np.floor((closed * self.cash_gain).sum(axis=1)).astype(np.int64)
+        table, cost = closed_rows(
+            lots, self.legs.lots, self.column, self.payment, self.quote_gain, self.cash_gain, self.lots, self.cost
+        )
         statement = self.risk.ready().assess(Book.of_table(self.universe, self.instruments, table, cost))
         return statement.equity, statement.maintenance_margin
 
@@ -255,8 +253,7 @@ def liquidate(state: State, risk: Risk, command: c.Liquidate) -> tuple[e.Event, 
             closed[k] = close_at_market(state, risk, moves, account, i, lots, impact)
     refuse_unless(bool(moves.postings or moves.legs), "cash to buy back a debt")
     notional_micro = int(float(np.abs(closed) @ legs.exposure_usd) * 1e6)
-    paid = _penalty(state, risk, moves, account, notional_micro)
-    after = risk.exact_after(state, account, moves.row(account))
+    moves, paid, after = _with_penalty(state, risk, moves, account, notional_micro)
     risk.expect(moves.taken_usd)
     done = e.Liquidated(
         account=account,
@@ -364,18 +361,33 @@ def swap(state: State, risk: Risk, moves: Moves, account: int, asset: int, atoms
     moves.pay(MARKET, account, payment, paid)
 
 
-def _penalty(state: State, risk: Risk, moves: Moves, account: int, notional_micro: int) -> int:
-    """Charge the penalty and split it; at most what leaves equity >= 0 and what cash can pay. In 1e-6 USD."""
-    params = liquidation_params(risk)
+def _with_penalty(
+    state: State, risk: Risk, moves: Moves, account: int, notional_micro: int
+) -> tuple[Moves, int, ExactStatement]:
+    """The moves with the penalty charged and split, the penalty in 1e-6 USD, and the account after it.
+
+    It is at most what leaves equity >= 0 and what cash can pay; mostly the whole penalty does.
+    """
+    rate = liquidation_params(risk).penalty_rate
+    whole, paid = _charged(state, risk, moves, account, penalty(notional_micro, rate, notional_micro))
+    after = risk.exact_after(state, account, whole.row(account))
+    if after.equity >= 0:
+        return whole, paid, after
+    equity = risk.exact_after(state, account, moves.row(account)).equity
+    part, paid = _charged(state, risk, moves, account, penalty(notional_micro, rate, equity))
+    return part, paid, risk.exact_after(state, account, part.row(account))
+
+
+def _charged(state: State, risk: Risk, moves: Moves, account: int, due_micro: int) -> tuple[Moves, int]:
+    """The moves and a penalty, as far as cash can pay it, split; and how much of it that is in 1e-6 USD."""
     payment = payment_of(state, account)
     unit = risk.atom_value(state, payment)
-    equity = risk.exact_after(state, account, moves.row(account)).equity
-    due = penalty(notional_micro, params.penalty_rate, equity)
-    atoms = min(due * MICRO_VALUE // unit, moves.payable(account, payment))
-    liquidator, insurance, venue = split_penalty(atoms, params.split)
+    found = moves.copy()
+    atoms = min(due_micro * MICRO_VALUE // unit, moves.payable(account, payment))
+    liquidator, insurance, venue = split_penalty(atoms, liquidation_params(risk).split)
     for owner, part in ((MARKET, liquidator), (INSURANCE, insurance), (FEES, venue)):
-        moves.pay(account, owner, payment, part)
-    return atoms * unit // MICRO_VALUE
+        found.pay(account, owner, payment, part)
+    return found, atoms * unit // MICRO_VALUE
 
 
 def start_auction(state: State, risk: Risk, command: c.StartAuction) -> tuple[e.Event, ...]:

@@ -21,6 +21,13 @@ class Moves:
         self._balance: dict[tuple[int, int], int] = {}
         self._position: dict[tuple[int, int], tuple[int, int]] = {}
 
+    def copy(self) -> "Moves":
+        """The same moves, to go on from in another way."""
+        other = Moves(self.state)
+        other.postings, other.legs, other.taken_usd = list(self.postings), list(self.legs), dict(self.taken_usd)
+        other._balance, other._position = dict(self._balance), dict(self._position)
+        return other
+
     def pay(self, source: int, target: int, asset: int, atoms: int) -> None:
         """Move atoms of an asset; a negative amount moves the other way."""
         if atoms:
