@@ -147,7 +147,7 @@ class Marker:
         if found is None or not index.get(basis):
             return self._gone(state, i, found)
         status = STATES.index(found.state)
-        confidence = round(found.confidence * 1e9)
+        confidence = round(min(1.0, found.confidence) * 1e9)  # no price is less certain than from 0 to twice
         slow = self._memory[basis].slow
         if isinstance(instrument, Option):
             return self._option_quote(state, i, instrument, index, tick, status, confidence)
