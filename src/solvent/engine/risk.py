@@ -1,7 +1,7 @@
 """The margin view of a state: the book mirrored in rows, the market of its quotes, the policy's rule at both."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ VALUE = 10**42
 """Money inside decisions: integers of 1e-42 USD."""
 MICRO_VALUE = VALUE // 10**6
 _NOTHING: dict[int, Any] = {}
+Kept = TypeVar("Kept")
 _STAGE_CODE = {stage: code for code, stage in enumerate(STAGES)}
 
 
@@ -63,6 +64,8 @@ class Risk:
         self._exposure: F64 | None = None
         self._volume: F64 | None = None
         self._exact: dict[int, ExactStatement] = {}
+        self._snapshots: dict[int, Any] = {}
+        self._changed: dict[int, set[int]] = {}
         state.touched.update(range(len(state.accounts)))
         self.refresh(state)
 
@@ -77,6 +80,8 @@ class Risk:
         for account in state.touched:
             self._stage[account] = _STAGE_CODE[state.accounts[account].stage]
         self._stale |= state.touched
+        for changed in self._changed.values():
+            changed |= state.touched
         state.touched.clear()
         for instrument, usd in self.pending_usd.items():
             self.taken_usd[instrument] = self.taken_usd.get(instrument, 0.0) + usd
@@ -89,6 +94,24 @@ class Risk:
             self._reread(account)
         self._stale.clear()
         return self._book
+
+    def snapshot(self, instrument: int, make: Callable[[], Kept]) -> Kept:
+        """What `make` gives for an instrument at this mark: made once, kept until the next."""
+        if instrument not in self._snapshots:
+            self._snapshots[instrument] = make()
+            self._changed[instrument] = set()
+        kept: Kept = self._snapshots[instrument]
+        return kept
+
+    def forget(self, instrument: int) -> None:
+        """Let go of an instrument's snapshot."""
+        self._snapshots.pop(instrument, None)
+        self._changed.pop(instrument, None)
+
+    def changed_since(self, instrument: int) -> set[int]:
+        """Accounts that changed since an instrument's snapshot was made or last asked about."""
+        changed, self._changed[instrument] = self._changed[instrument], set()
+        return changed
 
     @property
     def stage(self) -> NDArray[np.int8]:
@@ -140,6 +163,8 @@ class Risk:
         """Build the market of the state's quotes and prepare the rule for it."""
         self._atom_values.clear()
         self._exact.clear()
+        self._snapshots.clear()
+        self._changed.clear()
         self.taken_usd.clear()
         if self._ahead is not None and self._ahead[0] == state.quotes:
             _, self.market, self.prepared = self._ahead

@@ -2,13 +2,12 @@
 
 from fractions import Fraction
 
-import numpy as np
-
 from solvent.domain import commands as c
 from solvent.domain import events as e
 from solvent.domain.owners import INSURANCE, MARKET, POOL
 from solvent.domain.quantities import div_up
 from solvent.domain.universe import INVERSE, OPTION
+from solvent.engine.decide.counterparties import counterparties
 from solvent.engine.decide.estate import (
     buyable,
     close_positions,
@@ -36,14 +35,9 @@ from solvent.engine.risk import VALUE, Risk, profit_atoms
 from solvent.ledger.apply import DAY_NS
 from solvent.ledger.records import HEALTHY, INSOLVENT
 from solvent.ledger.state import State
-from solvent.liquidation.deleveraging import Counterparties
 from solvent.liquidation.deleveraging import deleverage as choose
 from solvent.liquidation.legs import bankruptcy_price, bankruptcy_price_inverse, bankruptcy_ticks, loss_shares
-from solvent.margin.statement import ExactStatement
 from solvent.pools.insurance import Claim, Spent, pay
-
-CANDIDATES_FACTOR = 4
-"""Counterparties are examined for hedges until they hold this many times the lots that are needed."""
 
 
 def insure(state: State, risk: Risk, command: c.Insure) -> tuple[e.Event, ...]:
@@ -146,7 +140,7 @@ def deleverage(state: State, risk: Risk, command: c.Deleverage) -> tuple[e.Event
     tradable(state, i)
     exact = refuse_unless_priced(state, risk, account)
     price = _bankruptcy_ticks(state, risk, account, i, exact.equity)
-    rows, parties = _counterparties(state, risk, account, i, price)
+    rows, parties = counterparties(state, risk, account, i, price)
     chosen = choose(liquidation_params(risk).deleveraging, abs(lots), parties)
     moves = Moves(state)
     before = worth_e42(state, risk, moves, account)
@@ -191,68 +185,6 @@ def _bankruptcy_ticks(state: State, risk: Risk, account: int, i: int, equity_mic
     coins = per_tick / tick
     ticks = bankruptcy_ticks(bankruptcy_price(mark, lots, coins, equity / paid, share), tick, lots)
     return ticks if universe.terms.form[i] == OPTION else max(1, ticks)
-
-
-def _counterparties(
-    state: State, risk: Risk, account: int, i: int, price_ticks: int
-) -> tuple[list[int], Counterparties]:
-    """Accounts that hold the other side, from one snapshot; hedges that their holders need are skipped."""
-    lots = state.position(account, i)[0]
-    owner = state.accounts[account].owner
-    rows = [
-        each
-        for each in state.holders_of(i)
-        if each >= 0
-        and state.position(each, i)[0] * lots < 0
-        and state.accounts[each].owner != owner
-        and state.accounts[each].stage != INSOLVENT
-    ]
-    exposure = risk.exposure_usd()
-    statement = risk.statement(np.array(rows, dtype=np.int64))
-    held = np.array([abs(state.position(each, i)[0]) for each in rows], dtype=np.int64)
-    notional = (held * float(exposure[i]) * 1e6).astype(np.int64)
-    payer = int(state.universe.terms.settlement[i])
-    profit = [risk.usd_micro_down(state, payer, profit_atoms(state, i, *state.position(each, i))) for each in rows]
-    total = [sum(abs(q) * float(exposure[k]) for k, (q, _) in state.positions[each].items()) * 1e6 for each in rows]
-    parties = Counterparties(
-        account=np.array(rows, dtype=np.int64),
-        lots=held,
-        profit=np.array(profit, dtype=np.int64),
-        notional=notional,
-        account_notional=np.array(total, dtype=np.float64).astype(np.int64),
-        equity=(statement.equity * 1e6).astype(np.int64),
-        skip=np.zeros(len(rows), dtype=np.bool_),
-    )
-    _skip_hedges(state, risk, parties, i, lots, price_ticks)
-    return rows, parties
-
-
-def harmed(now: ExactStatement, after: ExactStatement) -> bool:
-    """Whether closing a leg leaves its holder insolvent, or further below its initial margin than it was: a hedge."""
-    excess, was = after.equity - after.initial_margin, now.equity - now.initial_margin
-    return after.equity < 0 or excess < min(0, was)
-
-
-def _skip_hedges(state: State, risk: Risk, parties: Counterparties, i: int, lots: int, price_ticks: int) -> None:
-    """Mark holders whose initial margin would exceed their equity without the leg.
-
-    Looks at the most profitable first, as the queue does, until they hold enough.
-    """
-    needed = CANDIDATES_FACTOR * abs(lots)
-    score = parties.profit / np.maximum(parties.notional, 1) * parties.account_notional / np.maximum(parties.equity, 1)
-    seen = 0
-    for k in np.argsort(-score, kind="stable"):
-        if seen >= needed:
-            break
-        owner = int(parties.account[k])
-        closed = min(int(parties.lots[k]), abs(lots))
-        moves = Moves(state)
-        moves.trade(*((owner, MARKET) if lots > 0 else (MARKET, owner)), i, closed, price_ticks, forced=True)
-        after = risk.exact_after(state, owner, moves.row(owner))
-        now = risk.exact(owner)
-        parties.skip[k] = harmed(now, after)
-        if not parties.skip[k]:
-            seen += int(parties.lots[k])
 
 
 def socialise(state: State, risk: Risk, command: c.Socialise) -> tuple[e.Event, ...]:
