@@ -79,12 +79,13 @@ class Desk:
         instruments: tuple[Instrument, ...] = INSTRUMENTS,
         volume_usd_daily: float = 1e12,
         marked: bool = True,
+        journal: MemoryJournal | None = None,
     ) -> None:
         """Lists the instruments, sets the policy and marks the market at `PRICES`.
 
         The market is deep by default, so that closing in it costs next to nothing.
         """
-        self.engine = Engine(MemoryJournal(), clock=lambda: self.now_ns)
+        self.engine = Engine(journal or MemoryJournal(), clock=lambda: self.now_ns)
         self.now_ns = START_NS
         self.prices = dict(PRICES)
         self.vol_annual = 0.6
