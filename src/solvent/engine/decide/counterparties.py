@@ -17,6 +17,14 @@ CANDIDATES_FACTOR = 4
 """Counterparties are examined for hedges until they hold this many times the lots that are needed."""
 
 
+_MICRO_MOST = 2**62
+"""Scores are compared in 63 bits: who has more than 4e12 USD is ranked as if it were that."""
+
+
+def _fits(micro: float) -> int:
+    return int(max(-_MICRO_MOST, min(_MICRO_MOST, micro)))
+
+
 class Holders:
     """Every account with a position in one instrument, as arrays; rows of accounts that change are read again."""
 
@@ -40,12 +48,13 @@ class Holders:
         at = [self.row[account] for account in known]
         held = [state.position(account, i) for account in known]
         self.lots[at] = [lots for lots, _ in held]
-        self.profit[at] = [risk.usd_micro_down(state, payer, profit_atoms(state, i, *each)) for each in held]
+        self.profit[at] = [_fits(risk.usd_micro_down(state, payer, profit_atoms(state, i, *each))) for each in held]
         self.account_notional[at] = [
-            int(sum(abs(q) * exposure[k] for k, (q, _) in state.positions.get(account, {}).items()) * 1e6)
+            _fits(sum(abs(q) * exposure[k] for k, (q, _) in state.positions.get(account, {}).items()) * 1e6)
             for account in known
         ]
-        self.equity[at] = (risk.statement(np.array(known, dtype=np.int64)).equity * 1e6).astype(np.int64)
+        equity = risk.statement(np.array(known, dtype=np.int64)).equity * 1e6
+        self.equity[at] = np.clip(equity, -_MICRO_MOST, _MICRO_MOST).astype(np.int64)
 
 
 def counterparties(
@@ -73,7 +82,7 @@ def counterparties(
         account=holders.account[rows],
         lots=held,
         profit=holders.profit[rows],
-        notional=(held * float(risk.exposure_usd()[i]) * 1e6).astype(np.int64),
+        notional=np.minimum(held * float(risk.exposure_usd()[i]) * 1e6, _MICRO_MOST).astype(np.int64),
         account_notional=holders.account_notional[rows],
         equity=holders.equity[rows],
         skip=np.zeros(len(rows), dtype=np.bool_),
