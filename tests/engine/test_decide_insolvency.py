@@ -30,8 +30,8 @@ from tests.engine.desk import (
 from solvent.domain import commands as c
 from solvent.domain import events as e
 from solvent.domain.owners import POOL
+from solvent.engine.decide.counterparties import harmed
 from solvent.engine.decide.estate import worth_e42
-from solvent.engine.decide.insolvency import harmed
 from solvent.engine.decide.moves import Moves
 from solvent.margin.statement import ExactStatement
 
@@ -544,3 +544,13 @@ def test_in_doubt_the_waterfall_waits_where_a_price_is_gone(desk: Desk) -> None:
     desk.ok(c.Mark((gone,), (), desk.now_ns))
     assert "far enough below 1" in desk.refused(c.Deleverage(long, PERP))
     assert "far enough below 1" in desk.refused(c.Socialise(long))
+
+
+def test_positions_beyond_all_measure_do_not_stop_deleveraging(desk: Desk) -> None:
+    long, _ = two_sides(desk)
+    whale = desk.open("whale")
+    desk.ok(c.Load(whale, ((USDC, 2**62),), ((PERP, -(2**61), 2**61 * 700_000),)))
+    desk.mark(1, BTC=48_000.0)
+    desk.ok(c.Insure(long))
+    (event,) = desk.ok(c.Deleverage(long, PERP))
+    assert event.lots == lots(1)
