@@ -26,6 +26,8 @@ LONG_SHARE = 0.58
 INITIAL_RATES = {"BTC": 0.17, "ETH": 0.17}
 """Rough initial margin per notional that positions are sized by; others 0.26."""
 ACCOUNTS_A_MAKER = 500
+ACCOUNTS_LEAST = 3
+"""One account and two market makers."""
 POOL_SHARE = 0.5
 """Cash of the lending pool over all generated USD collateral."""
 
@@ -35,13 +37,15 @@ def generate(
 ) -> Iterator[Submission]:
     """Commands that open, fund and position a generated book, seed the pool and the insurance fund.
 
-    prices: USD by asset. Raises SolventError where the universe has no perpetual.
+    prices: USD by asset. Raises SolventError where the universe has no perpetual, or for fewer than 3 accounts.
     """
     random = np.random.default_rng([seed, 0x50_4C])
     payment = payment_asset(universe)
     perpetuals = [(i, each) for i, each in enumerate(universe) if isinstance(each, Perpetual) and not each.inverse]
     if not perpetuals:
         raise SolventError(problem("universe", None, "perpetual", "none", "at least one linear perpetual"))
+    if accounts < ACCOUNTS_LEAST:
+        raise SolventError(problem("book", None, "accounts", accounts, f"{ACCOUNTS_LEAST} or more"))
     coins = [i for i, each in enumerate(universe) if each.kind == 0 and i != payment and each.underlying in prices]
     makers = max(2, accounts // ACCOUNTS_A_MAKER)
     drawn = accounts - makers
@@ -103,7 +107,7 @@ def _account(
         coin = coins[int(random.integers(len(coins)))]
         usd = equity * share * (1.5 if borrows else 1.0)
         balances.append((coin, _atoms(universe, coin, usd, prices[universe[coin].underlying])))
-        equity *= 0.75
+        equity *= 0.55 if borrows else 0.75  # what is left once the coins' own margin is covered
         if borrows:
             balances.append((payment, -_atoms(universe, payment, usd / 3, 1.0)))
     if share < 1.0:

@@ -57,7 +57,7 @@ class Marker:
         """The command that marks every instrument whose quote changes with this tick."""
         guarded, found = self._guarded(tick, params)
         quotes: list[Quote] = []
-        index = {name: each.severity_price for name, each in guarded.items() if each.severity_price}
+        index = {name: price for name, each in guarded.items() if (price := each.severity_price or each.price)}
         for i, instrument in enumerate(state.universe):
             if i in state.expired:
                 continue
@@ -146,7 +146,8 @@ class Marker:
         found = guarded.get(basis)
         if found is None or not index.get(basis):
             return self._gone(state, i, found)
-        status = STATES.index(found.state)
+        # A price in doubt that no good one came before is shown, and nothing follows from it.
+        status = STATES.index(found.state) if found.severity_price else GONE
         confidence = round(min(1.0, found.confidence) * 1e9)  # no price is less certain than from 0 to twice
         slow = self._memory[basis].slow
         if isinstance(instrument, Option):
