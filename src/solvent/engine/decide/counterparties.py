@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from solvent.domain.owners import MARKET
 from solvent.engine.decide.moves import Moves
 from solvent.engine.risk import Risk, profit_atoms
-from solvent.ledger.records import INSOLVENT
+from solvent.ledger.records import INSOLVENT, STAGES
 from solvent.ledger.state import State
 from solvent.liquidation.deleveraging import Counterparties
 from solvent.margin.statement import ExactStatement
@@ -69,14 +69,10 @@ def counterparties(
     else:
         holders.read(state, risk, changed)
     lots = state.position(account, i)[0]
-    owner = state.accounts[account].owner
-    opposite = np.flatnonzero(holders.lots * np.sign(lots) < 0).tolist()
-    accounts = holders.account.tolist()
-    rows = [
-        k
-        for k in opposite
-        if state.accounts[accounts[k]].owner != owner and state.accounts[accounts[k]].stage != INSOLVENT
-    ]
+    own = state.owned[state.accounts[account].owner]
+    opposite = (holders.lots > 0) == (lots < 0)
+    sound = risk.stage[holders.account] != STAGES.index(INSOLVENT)
+    rows = np.flatnonzero(opposite & (holders.lots != 0) & sound & ~np.isin(holders.account, own))
     held = np.abs(holders.lots[rows])
     parties = Counterparties(
         account=holders.account[rows],

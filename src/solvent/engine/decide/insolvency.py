@@ -239,6 +239,8 @@ def _share_loss(state: State, risk: Risk, moves: Moves, account: int, i: int, lo
     cash = min(loss, max(0, moves.balance(account, payer)))
     _pay_quote(moves, account, i, payer, cash)
     loss -= cash
+    if not loss:
+        return
     winners = [
         (owner, profit_atoms(state, i, *moves.position(owner, i)))
         for owner in state.holders_of(i)
