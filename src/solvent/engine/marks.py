@@ -149,7 +149,8 @@ class Marker:
         # A price in doubt that no good one came before is shown, and nothing follows from it.
         status = STATES.index(found.state) if found.severity_price else GONE
         confidence = round(min(1.0, found.confidence) * 1e9)  # no price is less certain than from 0 to twice
-        slow = self._memory[basis].slow
+        memory = self._memory.get(basis)
+        slow = memory.slow if memory else index[basis]
         if isinstance(instrument, Option):
             return self._option_quote(state, i, instrument, index, tick, status, confidence)
         ticks = max(1, round(index[basis] / step))
