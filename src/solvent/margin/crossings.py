@@ -150,7 +150,8 @@ class Path:
         turn = _could_turn(steps, headroom, verdict) & (clear[1:] | clear[:-1]) & inside[:, None]
         for k in np.flatnonzero((change | turn).any(axis=1)).tolist():
             a, b = int(steps[k]), int(steps[k + 1])
-            finer = (turn[k] | (change[k] & fine & (depth == 0))) & (depth < DEPTH_MOST) & (b - a > 1)
+            again = depth == 0 or ~change[k]  # a cell with a change is cut once: deeper, ticks alone make it zigzag
+            finer = (turn[k] | (change[k] & fine)) & again & (depth < DEPTH_MOST) & (b - a > 1)
             if finer.any():
                 yield from self.brackets(book, accounts[finer], _cut(a, b), a, b, fine, depth + 1)
             n = np.flatnonzero(change[k] & ~finer)
