@@ -157,8 +157,8 @@ def test_commands_before_a_policy_are_refused_not_fatal() -> None:
         c.Fill(0, 0, 1, 1, 1), c.Accrue(0, 0), c.Liquidate(0), c.MarginCall(0), c.Insure(0), c.Socialise(0),
         c.Deleverage(0, 0), c.Bid(0, 0, 1), c.Settle(0), c.Fund(0, 0, 0), c.Expire(0, 1), c.Sweep(0), c.Freeze(),
         c.Deposit(0, 0, 1), c.Withdraw(0, 0, 1), c.Transfer(0, 1, 0, 1), c.Load(0), c.Supply(0, 0, 1),
-        c.Redeem(0, 0, 1), c.OpenOrder(0, 0, 1, 1), c.CancelOrder(0, 0), c.StartAuction(0), c.ResetAuction(0), c.CloseAuction(0),
-        c.DelistInstrument(0), c.Mark((c.Quote(0, 1),)),
+        c.Redeem(0, 0, 1), c.OpenOrder(0, 0, 1, 1), c.CancelOrder(0, 0), c.StartAuction(0), c.ResetAuction(0),
+        c.CloseAuction(0), c.DelistInstrument(0), c.Mark((c.Quote(0, 1),)),
     ):  # fmt: skip
         (entry,) = engine.execute([Submission(command)], 1)
         assert isinstance(entry.events[0], e.Refused), command
