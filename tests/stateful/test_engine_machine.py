@@ -372,6 +372,6 @@ class EngineMachine(RuleBasedStateMachine):
 NIGHTLY = os.environ.get("SOLVENT_NIGHTLY") == "1"
 TestEngineMachine = EngineMachine.TestCase
 TestEngineMachine.settings = settings(
-    settings.default if NIGHTLY else settings(max_examples=60, stateful_step_count=30),
+    settings.default if NIGHTLY else settings(max_examples=120, stateful_step_count=30),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )

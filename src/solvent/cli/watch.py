@@ -134,7 +134,7 @@ class Watch:
         """Count the source prices that the guards refused."""
         for entry in report.entries:
             if isinstance(entry.command, c.Mark):
-                for verdict in entry.command.sources:
+                for verdict in (each for each in entry.command.sources if each.rejected):
                     instrument = self.engine.state.universe[verdict.instrument]
                     name = instrument.asset if isinstance(instrument, Spot) else instrument.id
                     self._refused += 1

@@ -83,7 +83,7 @@ class Marker:
     def _guarded(
         self, tick: Tick, params: OracleParams
     ) -> tuple[dict[str, GuardedPrice], list[tuple[str, SourceVerdictOf]]]:
-        """Guarded price of each name, and what was rejected."""
+        """Guarded price of each name, and what became of each source."""
         rows: dict[str, list[SourcePrice]] = {}
         for price in tick.prices:
             rows.setdefault(price.name, []).append(price)
@@ -91,7 +91,7 @@ class Marker:
         for name in sorted(self._sourced - rows.keys()):
             rows[name] = []
         guarded: dict[str, GuardedPrice] = {}
-        rejected: list[tuple[str, SourceVerdictOf]] = []
+        verdicts: list[tuple[str, SourceVerdictOf]] = []
         for name, prices in rows.items():
             sources = [Source(p.source, p.price, p.age_s, p.origin, p.weight, p.confidence) for p in prices]
             memory = self._memory.get(name)
@@ -104,9 +104,9 @@ class Marker:
             )
             guarded[name] = found
             self.states[name], self.reasons[name] = found.state, found.reason
-            rejected += [(name, each) for each in found.sources if each.rejected]
+            verdicts += [(name, each) for each in found.sources]
             self._remember(name, memory, found, tick.ts_ns, params)
-        return guarded, rejected
+        return guarded, verdicts
 
     def _remember(
         self, name: str, memory: _Memory | None, found: GuardedPrice, ts_ns: int, params: OracleParams
