@@ -16,7 +16,6 @@ from tests.ledger import samples
 from tests.ledger.test_sqlite import write_day
 from typer.testing import CliRunner
 
-from solvent.cli import journal as module
 from solvent.cli.main import app
 from solvent.domain import commands as c
 from solvent.domain import events as e
@@ -77,7 +76,7 @@ def test_verify_can_decide_again(path: Path, monkeypatch: pytest.MonkeyPatch) ->
     def redecide(state: State, entry: e.Entry) -> tuple[e.Event, ...]:
         return () if isinstance(entry.command, c.Sweep) else entry.events
 
-    monkeypatch.setattr(module, "redecide", redecide)
+    monkeypatch.setattr("solvent.engine.engine.Redecider", lambda: redecide)
     result = runner.invoke(app, ["journal", "verify", "--redecide", str(path)])
     assert result.exit_code == 2
     assert "40 commands" in result.output

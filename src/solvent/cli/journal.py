@@ -29,9 +29,6 @@ from solvent.ledger.sqlite import SqliteJournal
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Verify, export or watch a journal.")
 
-redecide: Redecide | None = None
-"""How to decide a command again; the engine's, where it is there."""
-
 PAUSE_S = 0.2
 _LOUD = {
     "Refused": "yellow",
@@ -69,11 +66,14 @@ def verify_command(
 
     Ends with exit code 2 and a line a fault, with its block's height, where anything was cut or altered.
     """
-    if again and redecide is None:
-        raise SolventError(problem("journal verify", None, "--redecide", "no engine", "a build with an engine"))
+    redecide: Redecide | None = None
+    if again:
+        from solvent.engine.engine import Redecider
+
+        redecide = Redecider()
     journal = SqliteJournal(path, writer=False)
     try:
-        report = verify(journal, holds=holds.strip().lower(), redecide=redecide if again else None)
+        report = verify(journal, holds=holds.strip().lower(), redecide=redecide)
     finally:
         journal.close()
     if as_json:

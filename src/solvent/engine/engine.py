@@ -263,6 +263,22 @@ def _idle(entry: Entry) -> bool:
     return len(events) == 1 and isinstance(events[0], Refused) and not isinstance(entry.command, c.Mark)
 
 
-def redecide(state: State, entry: Entry) -> tuple[Event, ...]:
-    """Decide an entry's command again at a state: what `journal verify --redecide` compares."""
-    return decide(state, Risk(state), entry.command)
+class Redecider:
+    """Decides the commands of a journal again, one after another, with a margin view that is kept in step.
+
+    What `journal verify --redecide` compares with the events that stand there.
+    """
+
+    def __init__(self) -> None:
+        self._risk: Risk | None = None
+        self._marked = False
+
+    def __call__(self, state: State, entry: Entry) -> tuple[Event, ...]:
+        """Events of an entry's command at the state before it."""
+        if self._risk is None:
+            self._risk = Risk(state)
+        self._risk.refresh(state)
+        if self._marked:
+            self._risk.remark(state)
+        self._marked = isinstance(entry.command, c.Mark)
+        return decide(state, self._risk, entry.command)

@@ -176,7 +176,8 @@ class _Verification:
             self.report.problems.append(_inapplicable(self.journal, block, f"entry {position}", error))
             self.state = None
             return
-        self.state.touched.clear()
+        if self.redecide is None:  # else it is the reader of what was touched, and clears it
+            self.state.touched.clear()
         snapshot = self.snapshots.get(block.height)
         if snapshot is not None and self.state.hash() != snapshot.state_hash:
             accepted = f"{self.state.hash().hex()}, what the blocks add up to"
