@@ -51,9 +51,9 @@ class Recorder:
         import polars as pl
 
         state = self.engine.state
-        ticks = pl.DataFrame(self.ticks, infer_schema_length=None).with_columns(
-            pl.from_epoch("ts_ns", "ns").alias("ts")
-        )
+        columns = {"ts_ns": pl.Int64} if not self.ticks else None
+        ticks = pl.DataFrame(self.ticks, columns, infer_schema_length=None)
+        ticks = ticks.with_columns(pl.from_epoch("ts_ns", "ns").alias("ts"))
         rows = [
             {
                 **row,
