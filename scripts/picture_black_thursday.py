@@ -13,9 +13,11 @@ from tempfile import TemporaryDirectory
 
 from solvent.engine.replay import replay
 from solvent.reports.figures import overview
+from solvent.reports.page import framed
 
 OUT = Path(__file__).parent.parent / "docs" / "black-thursday.png"
-WIDTH, HEIGHT = 1000, 700
+WIDTH, HEIGHT = 1100, 760
+TITLE = "Black Thursday, 8 to 16 March 2020: 10,000 accounts, insurance of 100,000 USD"
 
 
 def main() -> None:
@@ -30,7 +32,11 @@ def main() -> None:
         insurance_usd=100_000.0,
     )
     figure = overview(run.ticks, run.tape, "BTC")
-    figure.update_layout(paper_bgcolor="white", plot_bgcolor="white", width=WIDTH, height=HEIGHT - 20)
+    framed(figure, HEIGHT - 20)
+    figure.update_layout(
+        paper_bgcolor="white", width=WIDTH, font_color="#1d2733", margin={"t": 76, "b": 36},
+        title={"text": TITLE, "x": 0.01, "y": 0.985, "yanchor": "top", "font": {"size": 16}},
+    )  # fmt: skip
     with TemporaryDirectory() as folder:
         page = Path(folder) / "figure.html"
         figure.write_html(page, include_plotlyjs=True, config={"staticPlot": True})

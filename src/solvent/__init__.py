@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from solvent.engine.assess import assess, explain
     from solvent.engine.compare import compare
     from solvent.engine.liquidation_prices import liquidation_prices
+    from solvent.engine.replay import Run, replay
     from solvent.engine.what_if import Change, Deposit, Trade, what_if
     from solvent.errors import Problem, SolventError
 
@@ -23,6 +24,7 @@ __all__ = [
     "Market",
     "Policy",
     "Problem",
+    "Run",
     "SolventError",
     "Trade",
     "Universe",
@@ -31,6 +33,7 @@ __all__ = [
     "compare",
     "explain",
     "liquidation_prices",
+    "replay",
     "what_if",
 ]
 
@@ -41,6 +44,7 @@ _HOME = {
     "Market": "solvent.domain.market",
     "Policy": "solvent.domain.policy",
     "Problem": "solvent.errors",
+    "Run": "solvent.engine.replay",
     "SolventError": "solvent.errors",
     "Trade": "solvent.engine.what_if",
     "Universe": "solvent.domain.universe",
@@ -48,6 +52,7 @@ _HOME = {
     "compare": "solvent.engine.compare",
     "explain": "solvent.engine.assess",
     "liquidation_prices": "solvent.engine.liquidation_prices",
+    "replay": "solvent.engine.replay",
     "what_if": "solvent.engine.what_if",
 }
 """Each public name and the module it lives in, loaded at first use: `import solvent` itself loads nothing."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from solvent.errors import SolventError, problem
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -46,13 +48,17 @@ def replay_command(
     """
     from solvent.cli.shown import console, json_text
     from solvent.engine.files import write_bytes
-    from solvent.engine.replay import prepare, run
+    from solvent.engine.replay import prepare, rehearse, run
     from solvent.engine.sweep import parse, run_sweep
     from solvent.ledger.journal import MemoryJournal
 
     wanted = parse(sweep) if sweep else None
     names = [each.strip().upper() for each in assets.split(",") if each.strip()] or None
     setup = prepare(market, start, end, names, perp_funding, policy, book, accounts, seed, insurance)
+    _check_folder("report", report)
+    if store is not None and not store.exists():
+        _check_folder("store", store)
+        rehearse(setup)
     journal = MemoryJournal() if store is None else _opened(store)
     try:
         with _progress("replay") as progress:
@@ -74,6 +80,12 @@ def replay_command(
         console().print(part)
     if report is not None:
         typer.echo(f"wrote {report}")
+
+
+def _check_folder(option: str, path: Path | None) -> None:
+    """A file that cannot be written is told of before the run, not after it."""
+    if path is not None and not path.parent.is_dir():
+        raise SolventError(problem("replay", None, option, str(path), "a file in a folder that is there"))
 
 
 def _opened(store: Path) -> Any:

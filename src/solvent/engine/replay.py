@@ -160,6 +160,12 @@ def run(setup: Setup, journal: Journal, progress: Progress | None = None) -> Run
     return Run(tally.finish(engine.state, engine.risk), *recorder.frames(), setup.policy, book, *span, tuple(notes))
 
 
+def rehearse(setup: Setup) -> None:
+    """Begin a setup in memory. Raises SolventError where it cannot begin: bad input then leaves no journal behind."""
+    instruments, cash = _instruments(setup)
+    _begin(Engine(MemoryJournal()), setup, instruments, with_cash(next(iter(setup.source)), cash))
+
+
 def _instruments(setup: Setup) -> tuple[list[Instrument], tuple[str, ...]]:
     """What is listed, and the USD assets among it. Raises SolventError with all that recorded prices cannot mark."""
     first = next(iter(setup.source))

@@ -11,8 +11,8 @@ from solvent.reports.page import PALETTE
 if TYPE_CHECKING:
     import polars as pl
 
-BAND_COLOURS = ("#a3204a", "#d9602b", "#e0a93b", "#b5bf62", "#63b58f", "#2a9d8f")
-"""Of `BANDS`, worst first."""
+BAND_COLOURS = ("#a3204a", "#d9602b", "#e0a93b", "#b5bf62", "rgba(42,157,143,0.55)", "rgba(42,157,143,0.25)")
+"""Of `BANDS`, worst first; whoever is safe stays in the background."""
 KIND_COLOURS = {
     "liquidation": "#d9602b",
     "auction": "#7a6bb0",
@@ -21,6 +21,8 @@ KIND_COLOURS = {
     "shared loss": "#a3204a",
 }
 """Of what stands on the tape."""
+LOSSES = ("insurance", "deleveraging", "shared loss")
+"""Kinds whose USD are a loss and not a notional: drawn as diamonds, by a scale of their own."""
 KIND_WORDS = {
     "liquidation": "partial liquidation",
     "auction": "auction",
@@ -31,6 +33,7 @@ KIND_WORDS = {
 BINS_MOST = 200
 """Events are drawn by spans of time, so that a long run stays legible."""
 BUBBLE_PX = 46
+DIAMOND_PX = 20
 _LINE = "#5f7d95"
 
 
@@ -86,17 +89,28 @@ def price_line(ticks: "pl.DataFrame", asset: str) -> Any:
 
 
 def bubbles(ticks: "pl.DataFrame", tape: "pl.DataFrame", asset: str) -> list[Any]:
-    """What happened on the line of an asset's price: area by USD, colour by kind, one bubble a span of time."""
+    """What happened on the line of an asset's price: area by USD, colour by kind, one mark a span of time."""
     import plotly.graph_objects as go
 
+    import polars as pl
+
     rows = by_span(ticks, tape)
-    largest = max([1.0, *rows["usd"].to_list()])
+    is_loss = pl.col("kind").is_in(LOSSES)
+    scale = {
+        loss: 2 * max([1.0, *rows.filter(is_loss == loss)["usd"].to_list()]) / (DIAMOND_PX if loss else BUBBLE_PX) ** 2
+        for loss in (False, True)
+    }
     price = dict(zip(ticks["ts_ns"].to_list(), ticks[f"price_{asset}"].to_list(), strict=True))
     found = []
     for kind, colour in KIND_COLOURS.items():
         mine = rows.filter(rows["kind"] == kind)
         if not len(mine):
             continue
+        marker = {
+            "size": mine["usd"].to_list(), "sizemode": "area", "sizeref": scale[kind in LOSSES], "sizemin": 3,
+            "symbol": "diamond" if kind in LOSSES else "circle", "color": colour,
+            "opacity": 0.85 if kind in LOSSES else 0.6, "line": {"width": 0.7, "color": "white"},
+        }  # fmt: skip
         found.append(
             go.Scatter(
                 x=_times(mine),
@@ -104,14 +118,11 @@ def bubbles(ticks: "pl.DataFrame", tape: "pl.DataFrame", asset: str) -> list[Any
                 mode="markers",
                 name=KIND_WORDS[kind],
                 legendgroup=kind,
-                marker={
-                    "size": mine["usd"].to_list(), "sizemode": "area", "sizeref": 2 * largest / BUBBLE_PX**2,
-                    "sizemin": 2.5, "color": colour, "opacity": 0.62, "line": {"width": 0.6, "color": "white"},
-                },
+                marker=marker,
                 customdata=mine.select("usd", "events", "accounts").rows(),
                 hovertemplate="%{customdata[0]:$,.0f}, %{customdata[1]} events, %{customdata[2]} accounts",
             )
-        )  # fmt: skip
+        )
     return found
 
 

@@ -142,11 +142,16 @@ def plot(figure: Any, name: str, height: int = 420) -> str:
     """
     from plotly.io import to_html
 
+    framed(figure, height)
+    inner = to_html(figure, full_html=False, include_plotlyjs=False, config=_CONFIG, div_id=name)
+    return f"{_PLOT}{inner}</div>"
+
+
+def framed(figure: Any, height: int) -> None:
+    """Give a plotly figure the report's look."""
     figure.update_layout(height=height, **layout())
     figure.update_xaxes(gridcolor=_GRID, zerolinecolor=_GRID, linecolor=_NEUTRAL)
     figure.update_yaxes(gridcolor=_GRID, zerolinecolor=_GRID, linecolor=_NEUTRAL)
-    inner = to_html(figure, full_html=False, include_plotlyjs=False, config=_CONFIG, div_id=name)
-    return f"{_PLOT}{inner}</div>"
 
 
 def layout() -> dict[str, Any]:
