@@ -2,7 +2,7 @@
 
 Collateral: 60 % hold only the USD asset, 25 % a coin, 15 % both; values are log-normal with median 5,000 USD and
 σ = 1.4, at most 5 M. Side: long with probability 0.58, as crowds are. Leverage: equity over initial margin is
-1.05 plus an exponential with mean 3: a tenth stands within a third of its call. 30 % hold a second perpetual, on either
+1.05 plus an exponential with mean 5: a twentieth stands within a third of its call. 30 % hold a second perpetual, on either
 side; 6 % also owe the USD asset against a coin. The imbalance that is left is taken by market-making accounts,
 one for each 500, with large collateral.
 """
@@ -112,7 +112,7 @@ def _account(
             balances.append((payment, -_atoms(universe, payment, usd / 3, 1.0)))
     if share < 1.0:
         balances.append((payment, _atoms(universe, payment, equity * (1 - share), 1.0)))
-    room = equity / (1.05 + random.exponential(3.0))
+    room = equity / (1.05 + random.exponential(5.0))
     legs = 2 if random.random() < 0.3 else 1
     positions = []
     chosen = random.choice(len(perpetuals), size=min(legs, len(perpetuals)), replace=False, p=weight)
