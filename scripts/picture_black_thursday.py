@@ -34,7 +34,7 @@ def main() -> None:
     figure = overview(run.ticks, run.tape, "BTC")
     framed(figure, HEIGHT - 20)
     figure.update_layout(
-        paper_bgcolor="white", width=WIDTH, font_color="#1d2733", margin={"t": 76, "b": 36},
+        paper_bgcolor="white", width=WIDTH, font_color="#1d2733", margin={"t": 76, "b": 36, "r": 36},
         title={"text": TITLE, "x": 0.01, "y": 0.985, "yanchor": "top", "font": {"size": 16}},
     )  # fmt: skip
     with TemporaryDirectory() as folder:

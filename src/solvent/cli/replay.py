@@ -49,12 +49,14 @@ def replay_command(
     from solvent.cli.shown import console, json_text
     from solvent.engine.files import write_bytes
     from solvent.engine.replay import prepare, rehearse, run
-    from solvent.engine.sweep import parse, run_sweep
+    from solvent.engine.sweep import check_sweep, parse, run_sweep
     from solvent.ledger.journal import MemoryJournal
 
     wanted = parse(sweep) if sweep else None
     names = [each.strip().upper() for each in assets.split(",") if each.strip()] or None
     setup = prepare(market, start, end, names, perp_funding, policy, book, accounts, seed, insurance)
+    if wanted is not None:
+        check_sweep(setup.policy, wanted)
     _check_folder("report", report)
     if store is not None and not store.exists():
         _check_folder("store", store)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from solvent.domain.policy import Policy
+from solvent.domain.universe import Universe
+from solvent.engine.params import check_rule
 from solvent.engine.replay import Progress, Setup, run
 from solvent.engine.summary import Summary, figures
-from solvent.errors import SolventError, problem
+from solvent.errors import SolventError, problem, raise_if
 from solvent.ledger.journal import MemoryJournal
 from solvent.margin.rule import rule
 
@@ -62,7 +64,7 @@ def run_sweep(setup: Setup, wanted: Range, progress: Progress | None = None, wor
     The book does not follow the margin: whoever would lever more under less margin is not modelled. Raises
     SolventError for a parameter that the rule does not have as a number, and for values that it refuses.
     """
-    _check_parameter(setup.policy, wanted.parameter)
+    check_sweep(setup.policy, wanted)
     setups = [_with(setup, wanted.parameter, value) for value in wanted.values]
     rows: list[dict[str, object]] = []
     for value, summary in zip(wanted.values, _summaries(setups, workers), strict=True):
@@ -74,16 +76,22 @@ def run_sweep(setup: Setup, wanted: Range, progress: Progress | None = None, wor
     return Sweep(wanted.parameter, pl.DataFrame(rows))
 
 
-def _check_parameter(policy: Policy, name: str) -> None:
+def check_sweep(policy: Policy, wanted: Range) -> None:
+    """Raise SolventError unless the parameter is a number of the policy's rule that may take all the values."""
     numbers = [each.name for each in msgspec.structs.fields(rule(policy.rule).Params) if each.type is float]
-    if name not in numbers:
+    if wanted.parameter not in numbers:
         accepted = f"a number of the rule {policy.rule}: {', '.join(numbers)}"
-        raise SolventError(problem("replay", None, "sweep", name, accepted))
+        raise SolventError(problem("replay", None, "sweep", wanted.parameter, accepted))
+    policies = (_policy_with(policy, wanted.parameter, value) for value in wanted.values)
+    raise_if([each for policy in policies for each in check_rule(policy, Universe())])
+
+
+def _policy_with(policy: Policy, name: str, value: float) -> Policy:
+    return msgspec.structs.replace(policy, margin={**policy.margin, name: value})
 
 
 def _with(setup: Setup, name: str, value: float) -> Setup:
-    policy = msgspec.structs.replace(setup.policy, margin={**setup.policy.margin, name: value})
-    return msgspec.structs.replace(setup, policy=policy)
+    return msgspec.structs.replace(setup, policy=_policy_with(setup.policy, name, value))
 
 
 def _summaries(setups: list[Setup], workers: int) -> Iterable[Summary]:

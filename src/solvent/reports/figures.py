@@ -50,6 +50,7 @@ def overview(ticks: "pl.DataFrame", tape: "pl.DataFrame", asset: str) -> Any:
     figure.update_yaxes(title_text=f"{escape(asset)}, USD", tickformat=",.6~g", row=1, col=1)
     figure.update_yaxes(title_text="accounts", tickformat=",", row=2, col=1)
     figure.update_yaxes(title_text="insurance, USD", rangemode="tozero", row=3, col=1)
+    figure.update_xaxes(range=_times(ticks)[:: max(1, len(ticks) - 1)])
     figure.update_layout(
         hovermode="x unified",
         legend2={"orientation": "h", "yanchor": "bottom", "y": figure.layout.yaxis2.domain[1] + 0.005, "x": 0},
@@ -91,7 +92,6 @@ def price_line(ticks: "pl.DataFrame", asset: str) -> Any:
 def bubbles(ticks: "pl.DataFrame", tape: "pl.DataFrame", asset: str) -> list[Any]:
     """What happened on the line of an asset's price: area by USD, colour by kind, one mark a span of time."""
     import plotly.graph_objects as go
-
     import polars as pl
 
     rows = by_span(ticks, tape)
