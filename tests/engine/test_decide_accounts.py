@@ -65,7 +65,7 @@ def test_names_are_unique_and_isolation_names_an_asset(desk: Desk, command: c.Op
 def test_a_deposit_comes_from_outside(desk: Desk) -> None:
     account = desk.open("depositor")
     (event,) = desk.ok(c.Deposit(account, BTC, 5, "wire"))
-    assert event.postings == ((account, BTC, 5), (OUTSIDE, BTC, -5))
+    assert event.postings == ((OUTSIDE, BTC, -5), (account, BTC, 5))
     assert desk.atoms(account, BTC) == 5
     assert "never credited" in desk.refused(c.Deposit(account, BTC, 5, "wire"))
 

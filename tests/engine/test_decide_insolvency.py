@@ -451,47 +451,53 @@ def identity(events: list[Any], account: int) -> int:
 
 KINDS = (e.Insured, e.Deleveraged, e.LossShared)
 
+UNITS = {PERP: 100_000, FUTURE: 100_000, ETH_PERP: 200_000, INVERSE: 60_000, CALL: 100}
+"""About 60,000 USD of each, in lots."""
 books = st.lists(
     st.tuples(
-        st.floats(0.05, 1.5),  # equity over initial margin
-        st.dictionaries(
-            st.sampled_from([PERP, FUTURE, ETH_PERP, INVERSE, CALL]), st.floats(-2, 2), min_size=1, max_size=3
-        ),
+        st.floats(1.0, 1.3),  # equity over initial margin
+        st.dictionaries(st.sampled_from(sorted(UNITS)), st.floats(-2, 2), min_size=1, max_size=3),
         st.booleans(),
     ),
     min_size=1,
     max_size=5,
 )
-UNITS = {PERP: 100_000, FUTURE: 100_000, ETH_PERP: 100_000, INVERSE: 60_000, CALL: 100}
+drops = st.one_of(st.sampled_from([-0.3, -0.2, 0.25, 0.4]), st.floats(-0.45, 0.45))
+funds = st.sampled_from([0.0, 500.0, 5_000.0, 50_000.0])
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
-@given(books, st.floats(-0.45, 0.45), st.floats(-0.45, 0.45), st.floats(0, 30_000), st.floats(0, 20_000))
+@given(books, drops, drops, funds, funds, st.integers(0, 2))
 def test_shortfalls_add_up_to_the_atom_and_nobody_is_left_below_zero(
-    accounts: list[tuple[float, dict[int, float], bool]], btc_move: float, eth_move: float, fund: float, pool: float
+    accounts: list[tuple[float, dict[int, float], bool]],
+    btc_move: float,
+    eth_move: float,
+    fund: float,
+    pool: float,
+    takers: int,
 ) -> None:
+    """Books of several kinds, funds and pools of several sizes, the other side held by few, by many, by nobody."""
     desk = Desk(volume_usd_daily=1e9)
-    if fund > 1:
+    if fund:
         desk.insure(fund)
-    if pool > 1:
+    if pool:
         desk.lend(USDC, usdc(pool))
     desk.lend(BTC, btc(100))
-    rich = desk.open("rich", 1e7, BTC=50.0)
+    others = [desk.open(f"taker {k}", 3e5, BTC=3.0) for k in range(takers)]
     for k, (cover, legs, coins) in enumerate(accounts):
-        account = desk.open(f"account {k}", 1e7, BTC=10.0)
-        for i, size in legs.items():
-            many = round(abs(size) * UNITS[i]) or 1
-            sides = (account, rich) if size > 0 else (rich, account)
-            desk.ok(desk.trade(i, *sides, many))
-        asset, unit = (BTC, Fraction(60_000, 10**8)) if coins else (USDC, Fraction(1, 10**6))
-        other = USDC if coins else BTC
-        if desk.atoms(account, other) > 0:
-            desk.send(c.Withdraw(account, other, desk.atoms(account, other)))
-        spare = desk.exact(account).equity - round(max(1.0, cover) * desk.exact(account).initial_margin * 1.05)
-        desk.send(c.Withdraw(account, asset, max(1, int(Fraction(spare, 10**6) / unit))))
+        held = {i: round(size * UNITS[i]) or 1 for i, size in legs.items()}
+        cash = {BTC: btc(0.1)} if coins else {}
+        probe = desk.exact(desk.load(f"probe {k}", cash, held))
+        owed = round(cover * probe.initial_margin) - probe.equity
+        desk.load(f"account {k}", {**cash, USDC: max(0, owed)}, held)
+        for i, size in held.items():
+            for other in others:
+                part = 2 * abs(size) // len(others)
+                if part:
+                    desk.send(desk.trade(i, *((MARKET, other) if size > 0 else (other, MARKET)), part))
     report = desk.tick(1, BTC=60_000 * (1 + btc_move), ETH=3_000 * (1 + eth_move))
+    events = [event for entry in report.entries for event in entry.events if isinstance(event, KINDS)]
     for account in range(len(desk.state.accounts)):
-        events = [event for kind in KINDS for event in events_of(report, kind)]
         assert identity(events, account) == 0
     bad = {event.account: event.bad_debt_e42 for event in events_of(report, e.LossShared) if event.bad_debt_e42}
     for account, record in enumerate(desk.state.accounts):

@@ -12,6 +12,7 @@ from tests.engine.desk import (
     CALL,
     COIN_CALL,
     E8,
+    ETH,
     ETH_PERP,
     EXPIRY_NS,
     FUTURE,
@@ -37,6 +38,7 @@ from solvent.domain.owners import POOL, ROUNDING
 from solvent.domain.symbols import spot
 from solvent.engine.decide.accounts import pool_of
 from solvent.engine.decide.markets import FUNDING_NS, _cash
+from solvent.engine.files import read_policy
 from solvent.engine.sources.tick import SourcePrice
 from solvent.ledger.state import State
 from solvent.pools.interest import interest_up
@@ -497,3 +499,19 @@ def test_rounding_is_swept_into_insurance(desk: Desk) -> None:
     assert event.postings == ((ROUNDING, USDC, -left), (INSURANCE, USDC, left))
     assert "nothing to sweep" in desk.refused(c.Sweep(USDC))
     assert "a spot instrument" in desk.refused(c.Sweep(PERP))
+
+
+def test_a_policy_that_cannot_margin_what_is_held_is_refused_and_under_it_nothing_such_is_taken(desk: Desk) -> None:
+    """The rule of a venue without options, by name of what it refuses."""
+    holder = desk.load("holder", {USDC: usdc(10_000)}, {CALL: 5})
+    venue = read_policy("hyperliquid")
+    assert "BTC/USDC:USDC-240607-60000-C" in desk.refused(c.SetPolicy(venue))
+    desk.ok(desk.trade(CALL, MARKET, holder, 5))
+    desk.ok(c.SetPolicy(venue))
+    desk.tick(1)
+    newcomer = desk.open("newcomer", 1_000.0)
+    assert "BTC/USDC:USDC-240607-60000-C" in desk.refused(desk.trade(CALL, newcomer, MARKET, 1))
+    empty = desk.open("empty")
+    assert "BTC/USDC:USDC-240607-60000-C" in desk.refused(c.Load(empty, (), ((CALL, 1, 0),)))
+    assert "ETH" in desk.refused(c.Deposit(empty, ETH, 10**18))
+    assert desk.tick(1).statement is not None

@@ -52,8 +52,11 @@ def deposit(state: State, risk: Risk, command: c.Deposit) -> tuple[e.Event, ...]
         marked(state, risk, command.asset)
         fits_book(state, command.account, command.asset, command.atoms)
         _within_caps(state, risk, command)
-    postings = ((command.account, command.asset, command.atoms), (OUTSIDE, command.asset, -command.atoms))
-    return (e.Deposited(account=command.account, reference=command.reference, postings=postings),)
+    moves = Moves(state)
+    moves.pay(OUTSIDE, command.account, command.asset, command.atoms)
+    if command.account != INSURANCE:
+        risk.exact_after(state, command.account, moves.row(command.account))  # refused where it cannot be margined
+    return (e.Deposited(account=command.account, reference=command.reference, postings=tuple(moves.postings)),)
 
 
 def _within_caps(state: State, risk: Risk, command: c.Deposit) -> None:
@@ -127,6 +130,7 @@ def load(state: State, risk: Risk, command: c.Load) -> tuple[e.Event, ...]:
         refuse_unless(isolated in (-1, settles), "positions that settle in the asset of the isolated account")
         moves.give(MARKET, account, instrument, lots, quote)
     moves.refuse_beyond_limits()
+    risk.exact_after(state, account, moves.row(account))  # refused where it cannot be margined
     return (e.Loaded(account=account, postings=tuple(moves.postings), legs=tuple(moves.legs)),)
 
 

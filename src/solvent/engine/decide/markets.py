@@ -49,11 +49,11 @@ def delist_instrument(state: State, risk: Risk, command: c.DelistInstrument) -> 
 
 
 def set_policy(state: State, risk: Risk, command: c.SetPolicy) -> tuple[e.Event, ...]:
-    """A policy that the engine and the rule can read, that is safe, and that can margin the market as it is."""
+    """A policy that the engine and the rule can read, that is safe, and that can margin market and book as they are."""
     try:
         EngineParams.of(command.policy, state.universe)
         if risk.market is not None and len(risk.universe):
-            rule(command.policy.rule).prepare(risk.universe, risk.market, command.policy)
+            rule(command.policy.rule).prepare(risk.universe, risk.market, command.policy).assess(risk.book)
     except SolventError as error:
         raise Refusal(str(error)) from None
     return (e.PolicySet(policy=command.policy),)
