@@ -1,5 +1,6 @@
 """What people type: one table of commands, each loaded only when it is called."""
 
+import gc
 from importlib import import_module
 from typing import Annotated, Any, NamedTuple
 
@@ -113,4 +114,6 @@ def _solvent(
 
 def run() -> None:
     """The `solvent` command: exits with 2 on bad input or usage, 130 when interrupted."""
+    # Events are millions of tuples that live as long as the run and hold no cycles: look for cycles seldom.
+    gc.set_threshold(100_000, 50, 1_000)
     app(prog_name="solvent")
