@@ -2,9 +2,9 @@
 
 Collateral: 60 % hold only the USD asset, 25 % a coin, 15 % both; values are log-normal with median 5,000 USD and
 σ = 1.4, at most 5 M. Side: long with probability 0.58, as crowds are. Leverage: equity over initial margin is
-1.05 plus an exponential with mean 5: a twentieth stands within a third of its call. 30 % hold a second perpetual, on either
-side; 6 % also owe the USD asset against a coin. The imbalance that is left is taken by market-making accounts,
-one for each 500, with large collateral.
+1.05 plus an exponential with mean 5: a twentieth stands within a third of its call. 30 % hold a second perpetual,
+on either side; 6 % also owe the USD asset against a coin. The imbalance that is left is taken by market-making
+accounts, one for each 500, with large collateral.
 """
 
 from collections.abc import Iterator
