@@ -139,4 +139,4 @@ if __name__ == "__main__":
         update(page)
     if (ROOT.parent / "shared").is_dir():
         table = black_thursday(ROOT.parent / "shared")
-        PAGES[0].write_text(TABLE.sub(lambda _: table, PAGES[0].read_text()))
+        PAGES[0].write_text(TABLE.sub(lambda _: table, PAGES[0].read_text(), count=1))
