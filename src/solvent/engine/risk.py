@@ -354,6 +354,15 @@ def profit_atoms(state: State, instrument: int, lots: int, quote: int) -> int:
     return quote + trade_quote(universe, instrument, -lots, mark) if form in (LINEAR, INVERSE) else quote
 
 
+def profits(state: State, instrument: int) -> list[tuple[int, int]]:
+    """(owner, unsettled profit at the mark in settlement atoms, rounded down) of every holder, by owner."""
+    held = [(owner, state.positions[owner][instrument]) for owner in state.holders_of(instrument)]
+    if state.universe.terms.form[instrument] == LINEAR:
+        atoms = state.universe.value_atoms[instrument][0] * state.quotes[instrument].ticks
+        return [(owner, quote + lots * atoms) for owner, (lots, quote) in held]
+    return [(owner, profit_atoms(state, instrument, lots, quote)) for owner, (lots, quote) in held]
+
+
 def trade_quote(universe: Universe, instrument: int, lots: int, price_ticks: int) -> int:
     """Quote leg of the buyer of `lots` at a price: -q M P (linear), +q M / P rounded down (inverse)."""
     numerator, denominator = universe.value_atoms[instrument]

@@ -15,7 +15,7 @@ from solvent.domain.universe import INVERSE, OPTION
 from solvent.engine.decide.accounts import pool_of
 from solvent.engine.decide.refusal import Refusal, known_asset, known_instrument, refuse_unless
 from solvent.engine.params import EngineParams
-from solvent.engine.risk import Risk, profit_atoms, trade_quote
+from solvent.engine.risk import Risk, profits, trade_quote
 from solvent.errors import SolventError
 from solvent.ledger.state import State
 from solvent.margin.rule import rule
@@ -154,9 +154,8 @@ def settle(state: State, risk: Risk, command: c.Settle) -> tuple[e.Event, ...]:
     i = command.instrument
     known_instrument(state, i)
     refuse_unless(i in state.quotes and not isinstance(state.universe[i], Spot), "a derivative with a mark")
-    values = [(owner, profit_atoms(state, i, *state.position(owner, i))) for owner in state.holders_of(i)]
     payer = int(state.universe.terms.settlement[i])
-    cash = _cash(state, payer, values)
+    cash = _cash(state, payer, profits(state, i))
     postings, legs = _moves(i, payer, cash.paid)
     ticks = state.quotes[i].ticks
     settled = e.Settled(instrument=i, price_ticks=ticks, unpaid_atoms=cash.unpaid, postings=postings, legs=legs)

@@ -16,8 +16,9 @@ from solvent.margin.kernel import BLOCKS, tail_mean
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
-PARALLEL_FROM = 4_000
-"""Below this many accounts one thread is as fast as two."""
+PARALLEL_FROM = 20_000
+"""Below this many accounts one thread takes milliseconds: no gain is worth waiting for a second one on a busy
+machine."""
 ROUNDING_UNIT = 2.0**-52
 """A sum of n float addends is within n times this of their gross; `Tables.steepness` carries it to the margins."""
 ROUNDINGS_LEAST = 32
