@@ -104,7 +104,7 @@ def test_a_newer_python_by_its_own_name_is_taken_over_an_old_python3(checkout: P
 def test_an_unknown_extra_lists_those_that_there_are(checkout: Path) -> None:
     result = shell(checkout, "./run --with feedz margin")
     assert result.returncode == 2
-    assert result.stderr == "no extra is called 'feedz'; there are: dev feeds\n"
+    assert result.stderr == "no extra is called 'feedz'; there are: chain dev feeds models postgres\n"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""The chain: client, mirror, keeper, and a small chain of our own."""

@@ -1,0 +1,1 @@
+"""Experiments on whole markets: contagion, cascades, collateral parameters by simulation."""

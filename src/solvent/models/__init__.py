@@ -1,0 +1,1 @@
+"""How policies are made from evidence: tail models, liquidity, collateral, backtests."""
