@@ -1,0 +1,1 @@
+"""Whether margins held what they promised: coverage, shortfall, scores, live monitoring, procyclicality."""
