@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 from solvent.conform.core import Adapter
 
-FAMILIES = ("lending", "derivatives")
+FAMILIES = ("lending", "derivatives", "risk_systemic")
 """Modules of this room with a table `CASES`; one that is not installed is left out."""
 
 

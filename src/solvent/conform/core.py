@@ -16,7 +16,7 @@ Adapter = Callable[[Mapping[str, Any], Mapping[str, Any]], Any]
 """adapter(vector, tables) -> an object of the shape of `expected`.
 
 `vector` has fn and inputs, portfolio, params or steps, and nothing that names it or says its result;
-`tables` has what vectors of the file refer to by key."""
+`tables` has what vectors of the file refer to by key; `vectors` among them is what adapters see of each, by id."""
 Cases = Mapping[tuple[str, str], Adapter]
 """(suite, fn) -> adapter."""
 
@@ -228,13 +228,10 @@ def _tolerance_problem(value: Any, file: str, row: int | None) -> Problem:
 def _file(document: Mapping[str, Any], file: str) -> VectorFile:
     otherwise = _tolerance(document) if "tolerance" in document else DEFAULT_TOLERANCE
     assert otherwise is not None
-    return VectorFile(
-        file,
-        document["family"],
-        document["suite"],
-        {name: document.get(name, {}) for name in TABLES},
-        tuple(_vector(each, otherwise) for each in document["vectors"]),
-    )
+    vectors = tuple(_vector(each, otherwise) for each in document["vectors"])
+    tables = {name: document.get(name, {}) for name in TABLES}
+    tables["vectors"] = {vector.id: vector.seen for vector in vectors}
+    return VectorFile(file, document["family"], document["suite"], tables, vectors)
 
 
 def _vector(vector: Mapping[str, Any], otherwise: Tolerance) -> Vector:

@@ -1,0 +1,1 @@
+"""What it costs and how long it takes to sell: spreads, depth, impact, horizons, add-ons, tiers."""
