@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 from solvent.conform.core import Adapter
 
-FAMILIES = ("lending", "derivatives", "risk_systemic", "risk_collateral")
+FAMILIES = ("lending", "derivatives", "risk_systemic", "risk_collateral", "risk_statistics")
 """Modules of this room with a table `CASES`; one that is not installed is left out."""
 
 
