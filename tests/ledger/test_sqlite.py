@@ -1,12 +1,9 @@
 """The SQLite store: durable, fenced, readable while it is written, and plain about what is wrong."""
 
 import json
-import os
 import random
 import shutil
-import signal
 import stat
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -15,9 +12,8 @@ import apsw
 import pytest
 from tests.ledger import samples
 from tests.ledger.samples import deposit
-from tests.ledger.test_journal import wide
 
-from solvent.errors import Fenced, JournalCorrupt, SolventError, StoreFull, StoreLost
+from solvent.errors import JournalCorrupt, SolventError, StoreFull, StoreLost
 from solvent.ledger import snapshots, sqlite
 from solvent.ledger.journal import Head, check_link
 from solvent.ledger.recovery import recover, verify
@@ -45,33 +41,6 @@ def sound(path: Path) -> list[int]:
     return heights
 
 
-def test_blocks_outlive_their_writer(tmp_path: Path) -> None:
-    path = tmp_path / "journal.db"
-    state = write_day(path)
-    journal = SqliteJournal(path)
-    assert [(block.ts_ns, list(block.entries())) for block in journal.read()] == samples.day()
-    assert journal.head() == Head(5, 5 * samples.HOUR_NS, list(journal.read())[-1].hash)
-    assert [each.height for each in journal.snapshots()] == [4, 2]
-    assert recover(journal).hash() == state.hash()
-    assert journal.commit([wide()], 6 * samples.HOUR_NS) == 6
-    assert next(journal.read(6)).entries() == (wide(),)
-    assert journal.faults() == []
-    journal.close()
-
-
-def test_only_the_newest_snapshots_are_kept(tmp_path: Path) -> None:
-    write_day(tmp_path / "journal.db", every=1)
-    journal = SqliteJournal(tmp_path / "journal.db", writer=False)
-    assert [each.height for each in journal.snapshots()] == [5, 4, 3]
-    journal.close()
-
-
-def test_blocks_are_read_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_day(tmp_path / "journal.db")
-    monkeypatch.setattr(sqlite, "READ_BYTES", 1)
-    assert sound(tmp_path / "journal.db") == [1, 2, 3, 4, 5]
-
-
 def test_any_sqlite_tool_can_read_it(tmp_path: Path) -> None:
     write_day(tmp_path / "journal.db")
     tool = apsw.Connection(str(tmp_path / "journal.db"), apsw.SQLITE_OPEN_READONLY)
@@ -85,45 +54,6 @@ def test_any_sqlite_tool_can_read_it(tmp_path: Path) -> None:
 def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
     write_day(tmp_path / "journal.db")
     assert stat.S_IMODE((tmp_path / "journal.db").stat().st_mode) == 0o600
-
-
-def test_readers_see_what_is_written_meanwhile(tmp_path: Path) -> None:
-    writer = SqliteJournal(tmp_path / "journal.db")
-    writer.commit([deposit(0, 0, 1)], 1)
-    reader = SqliteJournal(tmp_path / "journal.db", writer=False)
-    assert reader.head() == writer.head()
-    reading = reader.read()
-    assert next(reading).height == 1
-    writer.commit([deposit(0, 0, 2)], 2)
-    assert next(reading).height == 2
-    assert reader.head().height == 2
-    assert verify(reader).problems == []
-    with pytest.raises(SolventError, match=r"readonly|read-only"):
-        reader.commit([deposit(0, 0, 3)], 3)
-    assert writer.commit([deposit(0, 0, 3)], 3) == 3
-    reader.close()
-    writer.close()
-
-
-# The fence
-
-
-def test_a_second_writer_takes_over_and_the_first_is_fenced(tmp_path: Path) -> None:
-    first = SqliteJournal(tmp_path / "journal.db")
-    first.commit([deposit(0, 0, 1)], 1)
-    second = SqliteJournal(tmp_path / "journal.db")
-    assert second.head() == first.head()
-    with pytest.raises(Fenced, match="another writer"):
-        first.commit([deposit(0, 0, 2)], 2)
-    with pytest.raises(Fenced):
-        snapshots.save(first, recover(first))
-    assert second.commit([deposit(0, 0, 3)], 3) == 2
-    with pytest.raises(Fenced):
-        first.commit([deposit(0, 0, 4)], 4)
-    assert [block.epoch for block in second.read()] == [1, 2]
-    first.close()
-    second.close()
-    assert sound(tmp_path / "journal.db") == [1, 2]
 
 
 # What is wrong with a file
@@ -313,34 +243,6 @@ def test_a_wal_cut_anywhere_leaves_whole_blocks(tmp_path: Path) -> None:
             rest.unlink()
     journal.close()
     assert lengths == set(range(9)), "every prefix of the chain was seen, whole blocks only"
-
-
-def test_kill_9_loses_no_acknowledged_block(tmp_path: Path) -> None:
-    path, rng, acknowledged = tmp_path / "journal.db", random.Random(3), 0
-    for _ in range(12):
-        reading, writing = os.pipe()
-        child = os.fork()
-        if child == 0:  # pragma: no cover - dies by the signal
-            try:
-                os.close(reading)
-                journal = SqliteJournal(path)
-                while True:
-                    entries = [deposit(0, 0, journal.head().height)] * rng.randrange(1, 60)
-                    os.write(writing, journal.commit(entries, 1).to_bytes(8, "big"))
-            finally:
-                os._exit(1)
-        os.close(writing)
-        time.sleep(rng.uniform(0.0, 0.12))
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        with os.fdopen(reading, "rb") as pipe:
-            heights = pipe.read()
-        acknowledged = int.from_bytes(heights[-8:], "big") if heights else acknowledged
-        if path.exists() and acknowledged:
-            held = sound(path)
-            assert held == list(range(1, len(held) + 1))
-            assert acknowledged <= len(held) <= acknowledged + 1
-    assert acknowledged > 20, "control: the writers did write"
 
 
 class FailingDisk(apsw.VFS):

@@ -25,7 +25,7 @@ from solvent.errors import JournalCorrupt, SolventError, problem
 from solvent.ledger.decode import Names, Row, names_of, rows, timestamp
 from solvent.ledger.journal import Block
 from solvent.ledger.recovery import Redecide, Report, verify
-from solvent.ledger.sqlite import SqliteJournal
+from solvent.ledger.stores import open_journal
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Verify, export or watch a journal.")
 
@@ -43,7 +43,9 @@ _LOUD = {
 }
 _MOVES_SHOWN = 4
 
-JournalPath = Annotated[Path, typer.Argument(help="The journal's SQLite file.", show_default=False)]
+JournalStore = Annotated[
+    str, typer.Argument(metavar="STORE", help="The journal's SQLite file, or postgresql://...", show_default=False)
+]
 
 
 class Format(StrEnum):
@@ -55,7 +57,7 @@ class Format(StrEnum):
 
 @app.command("verify")
 def verify_command(
-    path: JournalPath,
+    store: JournalStore,
     again: Annotated[bool, typer.Option("--redecide", help="Decide every command again; list what differs.")] = False,
     holds: Annotated[
         str, typer.Option(metavar="HASH", help="A block's hash noted down earlier that the chain must still hold.")
@@ -71,7 +73,7 @@ def verify_command(
         from solvent.engine.engine import Redecider
 
         redecide = Redecider()
-    journal = SqliteJournal(path, writer=False)
+    journal = open_journal(store, writer=False)
     try:
         report = verify(journal, holds=holds.strip().lower(), redecide=redecide)
     finally:
@@ -108,7 +110,7 @@ def _table(report: Report) -> Table:
 
 @app.command("export")
 def export_command(
-    path: JournalPath,
+    store: JournalStore,
     format: Annotated[Format, typer.Option(help="A JSON object or a CSV row an event.")] = Format.jsonl,
     out: Annotated[Path | None, typer.Option(help="File to write, in place of stdout.")] = None,
 ) -> None:
@@ -117,7 +119,7 @@ def export_command(
     In CSV what an event holds in lists stands as JSON, and text that a spreadsheet would run as a formula
     gets an apostrophe in front.
     """
-    journal = SqliteJournal(path, writer=False)
+    journal = open_journal(store, writer=False)
     try:
         with _sink(out) as sink:
             names = Names()
@@ -173,13 +175,13 @@ def _cell(value: Any) -> str | int:
 
 @app.command("tail")
 def tail_command(
-    path: JournalPath,
+    store: JournalStore,
     count: Annotated[int, typer.Option("-n", min=0, help="Events to show first.")] = 20,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as the journal grows.")] = False,
 ) -> None:
     """Show the last events in words; with --follow also those to come, until interrupted."""
     console = Console(highlight=False)
-    journal = SqliteJournal(path, writer=False)
+    journal = open_journal(store, writer=False)
     try:
         names, height = names_of(journal)
         for row in last_rows(journal.read(max(1, height - count)), names, height, count):

@@ -32,7 +32,10 @@ def replay_command(
     policy: Annotated[str, typer.Option(help="A ready-made policy or a TOML file.")] = "portfolio",
     insurance: Annotated[float, typer.Option(help="USD that the insurance fund starts with.")] = 2_000_000.0,
     store: Annotated[
-        Path | None, typer.Option(help="Journal to keep the run in; one that holds its beginning is continued.")
+        str | None,
+        typer.Option(
+            help="Journal to keep the run in: a file or postgresql://... One that holds its beginning goes on."
+        ),
     ] = None,
     sweep: Annotated[
         str,
@@ -51,6 +54,7 @@ def replay_command(
     from solvent.engine.replay import prepare, rehearse, run
     from solvent.engine.sweep import check_sweep, parse, run_sweep
     from solvent.ledger.journal import MemoryJournal
+    from solvent.ledger.stores import is_there, open_journal
 
     wanted = parse(sweep) if sweep else None
     names = [each.strip().upper() for each in assets.split(",") if each.strip()] or None
@@ -58,10 +62,10 @@ def replay_command(
     if wanted is not None:
         check_sweep(setup.policy, wanted)
     _check_folder("report", report)
-    if store is not None and not store.exists():
-        _check_folder("store", store)
+    if store is not None and not is_there(store):
+        _check_folder("store", Path(store))
         rehearse(setup)
-    journal = MemoryJournal() if store is None else _opened(store)
+    journal = MemoryJournal() if store is None else open_journal(store)
     try:
         with _progress("replay") as progress:
             found = run(setup, journal, progress)
@@ -88,12 +92,6 @@ def _check_folder(option: str, path: Path | None) -> None:
     """A file that cannot be written is told of before the run, not after it."""
     if path is not None and not path.parent.is_dir():
         raise SolventError(problem("replay", None, option, str(path), "a file in a folder that is there"))
-
-
-def _opened(store: Path) -> Any:
-    from solvent.ledger.sqlite import SqliteJournal
-
-    return SqliteJournal(store)
 
 
 @contextmanager

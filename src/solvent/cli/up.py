@@ -33,7 +33,8 @@ def up_command(
         str, typer.Option(help="Market: simulated, replay:PATH (candles) or ccxt:EXCHANGE (live prices).")
     ] = "simulated",
     store: Annotated[
-        str | None, typer.Option(help="Journal: an SQLite file, or memory. Default: one a source, see above.")
+        str | None,
+        typer.Option(help="An SQLite file, postgresql://... or memory. Default: one a source, see above."),
     ] = None,
     assets: Annotated[
         str | None, typer.Option(help="By commas. Default: BTC,ETH,SOL; of a file all; live BTC,ETH.")

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -22,8 +21,8 @@ from solvent.engine.sources.tick import Source, Tick
 from solvent.errors import Problem, SolventError, problem, raise_if
 from solvent.ledger import snapshots
 from solvent.ledger.journal import Journal, MemoryJournal
-from solvent.ledger.sqlite import SqliteJournal
 from solvent.ledger.state import State
+from solvent.ledger.stores import is_there, open_journal
 
 MEMORY = "memory"
 SIMULATED, REPLAY, LIVE = "simulated", "replay:", "ccxt:"
@@ -43,7 +42,7 @@ class VenueOptions(msgspec.Struct, frozen=True):
     source: str = SIMULATED
     """`simulated`, `replay:PATH` or `ccxt:EXCHANGE[,EXCHANGE]`."""
     store: str = MEMORY
-    """A journal's file, or `memory`."""
+    """A journal's file, `postgresql://...`, or `memory`."""
     assets: tuple[str, ...] | None = None
     accounts: int | None = None
     seed: int = 7
@@ -105,10 +104,10 @@ def open_venue(
     or the journal, a file or network fails; a journal that was not there is then not made.
     """
     policy = read_policy(options.policy or POLICY)
-    new = options.store == MEMORY or not Path(options.store).exists()
+    new = options.store == MEMORY or not is_there(options.store)
     market = _rehearsed(options, policy, say, sleep) if new else None
     say("journal")
-    journal: Journal = MemoryJournal() if options.store == MEMORY else SqliteJournal(options.store)
+    journal: Journal = MemoryJournal() if options.store == MEMORY else open_journal(options.store)
     try:
         engine = Engine(journal, time.time_ns, snapshots.SNAPSHOT_EVERY_BLOCKS)
         if engine.state.height:

