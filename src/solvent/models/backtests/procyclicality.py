@@ -69,7 +69,7 @@ def mean_shortfall_beyond(losses: F64, margins: F64) -> float:
 
 def worst_breach(losses: F64, margins: F64) -> float:
     """Largest L / M."""
-    return float(np.max(losses / margins)) if len(losses) else math.nan
+    return float(np.max(_ratios(losses, margins))) if len(losses) else math.nan
 
 
 def factor_for_coverage(losses: F64, margins: F64, level: float) -> float:
@@ -82,5 +82,12 @@ def factor_for_coverage(losses: F64, margins: F64, level: float) -> float:
     if not size:
         return math.nan
     allowed = math.floor(promised(level) * size + 1e-9)
-    ratio = np.sort(losses / margins)
+    ratio = np.sort(_ratios(losses, margins))
     return float(ratio[size - 1 - allowed])
+
+
+def _ratios(losses: F64, margins: F64) -> F64:
+    """Losses over margins; a loss without a margin is infinitely many times it, no loss is none."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = losses / margins
+    return np.asarray(np.where(np.isnan(ratio), 0.0, ratio))
