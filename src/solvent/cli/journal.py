@@ -173,6 +173,24 @@ def _cell(value: Any) -> str | int:
     return msgspec.json.encode(value).decode() if value else ""
 
 
+@app.command("confirm")
+def confirm_command(
+    store: JournalStore,
+    height: Annotated[int, typer.Option(min=0, help="Of the block that the witness signed last.")],
+    hash: Annotated[str, typer.Option(help="Of that block.")],
+    loss: Annotated[
+        str, typer.Option(metavar="REASON", help="Why blocks up to there are missing and will not come back.")
+    ] = "",
+) -> None:
+    """Open a restored journal to writers, if it is the one that the witness saw and nothing is missing."""
+    from solvent.ledger.copies import confirm
+
+    head = confirm(store, height, hash, loss=loss)
+    typer.echo(f"confirmed at block {head.height:,}: {head.hash.hex()}")
+    if head.height < height:
+        typer.echo(f"{height - head.height:,} blocks that the witness saw are lost: {printable(loss)}")
+
+
 @app.command("tail")
 def tail_command(
     store: JournalStore,

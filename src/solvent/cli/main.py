@@ -23,6 +23,7 @@ class Command(NamedTuple):
 
 
 COMMANDS: dict[str, Command] = {
+    "backup": Command("solvent.cli.backup", "backup_command", "Copy a journal into a file, while it is written to."),
     "compare": Command("solvent.cli.compare", "compare_command", "The same accounts under several policies."),
     "conform": Command("solvent.cli.conform", "conform_command", "Run reference vectors against our functions."),
     "fetch": Command("solvent.cli.fetch", "fetch_command", "Write candles of an exchange to a file."),
@@ -33,6 +34,7 @@ COMMANDS: dict[str, Command] = {
     "margin": Command("solvent.cli.margin", "margin_command", "Margin a book once, and explain it."),
     "policies": Command("solvent.cli.policies", "policies_command", "List the ready-made policies, or print one."),
     "replay": Command("solvent.cli.replay", "replay_command", "A book through recorded prices, and what was lost."),
+    "restore": Command("solvent.cli.backup", "restore_command", "Copy a backup into an empty store."),
     "snapshot": Command("solvent.cli.snapshot", "snapshot_command", "Write an exchange's market to a file."),
     "what-if": Command(
         "solvent.cli.what_if", "what_if_command", "Margins after a shock, a trade, a deposit, a policy."

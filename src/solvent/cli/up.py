@@ -5,7 +5,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -21,6 +21,7 @@ from solvent.errors import SolventError, problem
 if TYPE_CHECKING:
     from solvent.engine.engine import TickReport
     from solvent.engine.venue import Venue
+    from solvent.ledger.recovery import Follower
 
 TICKS_A_SECOND = 4.0
 PATIENCE_S = 3.0
@@ -54,6 +55,12 @@ def up_command(
     endpoint: Annotated[
         str | None, typer.Option(help="Of a live source: URL of a proxy that speaks the exchange's paths.")
     ] = None,
+    standby: Annotated[
+        bool, typer.Option("--standby", help="Follow the journal of a running venue; take over when it falls silent.")
+    ] = False,
+    patience: Annotated[
+        float, typer.Option(min=0.5, max=3_600, help="Seconds without a block before a standby takes over.")
+    ] = 5.0,
     json_lines: Annotated[
         bool, typer.Option("--json-lines", help="Print a JSON object a tick, and one with the summary.")
     ] = False,
@@ -90,12 +97,23 @@ def up_command(
                 ticks_per_s=speed or None,
                 endpoint=endpoint,
             )
-            with open_venue(options, show.step, lambda seconds: _wait(stop, seconds)) as venue:
+            follower = _followed(place, patience, stop, show.step) if standby else None
+            if standby and follower is None:
+                return
+            with open_venue(options, show.step, lambda seconds: _wait(stop, seconds), follower) as venue:
                 watch = Watch(venue.engine, title, place)
                 venue.engine.listeners.append(watch.add)
                 for _ in paced(venue, stop, pause_s(source, speed), ticks):
                     show.tick(watch.view)
         show.end(watch.tally.finish(venue.engine.state, venue.engine.risk), place)
+
+
+def _followed(store: str, patience_s: float, stop: threading.Event, say: Callable[[str], None]) -> "Follower | None":
+    """The state of a standby when it is time to take over; None where it was stopped before."""
+    from solvent.engine.standby import stand_by
+
+    say(f"standing by for the writer of {store}")
+    return stand_by(store, stop.wait, patience_s, lambda height: say(f"standing by at block {height:,}"))
 
 
 def paced(venue: "Venue", stop: threading.Event, pause_s: float, ticks: int | None) -> Iterator["TickReport"]:

@@ -11,7 +11,7 @@ from solvent.domain import commands as c
 from solvent.domain.events import Entry, Event, Refused
 from solvent.domain.instruments import Future as DatedFuture
 from solvent.domain.instruments import Option, Perpetual, Spot
-from solvent.engine.decide import decide
+from solvent.engine.decide import Sender, decide
 from solvent.engine.decide.markets import FUNDING_NS, HOUR_NS
 from solvent.engine.marks import Marker
 from solvent.engine.risk import Risk
@@ -20,7 +20,7 @@ from solvent.engine.sources.tick import Tick
 from solvent.ledger.apply import DAY_NS, apply_entry, command_digest
 from solvent.ledger.group_commit import Committed, GroupCommitter
 from solvent.ledger.journal import Journal, entry_at
-from solvent.ledger.recovery import recover
+from solvent.ledger.recovery import Follower
 from solvent.ledger.snapshots import save_if_due
 from solvent.ledger.state import State
 from solvent.margin.statement import Statement
@@ -59,11 +59,16 @@ class Engine:
     """One writer over one journal. Nothing is told to anybody before its block is durable."""
 
     def __init__(
-        self, journal: Journal, clock: Callable[[], int] = time.time_ns, snapshot_every_blocks: int = 0
+        self,
+        journal: Journal,
+        clock: Callable[[], int] = time.time_ns,
+        snapshot_every_blocks: int = 0,
+        follower: Follower | None = None,
     ) -> None:
         """Recovers what the journal holds. `clock` gives nanoseconds for commands outside of ticks.
 
         snapshot_every_blocks: how often the state is saved beside the journal, 0 for never: it shortens recovery.
+        follower: a state that went along with the same journal while another wrote it; only the rest is read.
         """
         self.journal = journal
         self.clock = clock
@@ -77,10 +82,14 @@ class Engine:
         """Answers to idempotency keys in the block that is being decided."""
         self._committer: GroupCommitter[Submission | Tick] | None = None
         self._report: TickReport | None = None
-        self._recover()
+        if follower is not None:
+            follower.journal = journal
+        self._recover(follower)
 
-    def _recover(self) -> None:
-        self.state: State = recover(self.journal)
+    def _recover(self, follower: Follower | None = None) -> None:
+        follower = follower or Follower(self.journal)
+        follower.follow()
+        self.state: State = follower.state
         self.risk = Risk(self.state)
         self.marker.restore(self.state)
         self._reports = []
@@ -187,10 +196,10 @@ class Engine:
 
     def run(self, command: c.Command, submission: Submission | None = None) -> Entry:
         """Decide a command at the present state and apply what follows; part of the block being built."""
-        events = decide(self.state, self.risk, command)
         if submission is None:
-            entry = Entry(command, events)
+            entry = Entry(command, decide(self.state, self.risk, command))
         else:
+            events = decide(self.state, self.risk, command, Sender(submission.origin, submission.caller))
             entry = Entry(command, events, submission.origin, submission.caller, submission.key)
         if submission is None and _idle(entry):
             return entry
@@ -209,6 +218,8 @@ class Engine:
         late = tick.ts_ns < before_ns
         mark = self.run(c.Mark((), (), tick.ts_ns) if late else self.marker.mark(self.state, tick, oracle))
         entries = self._timed(tick, before_ns)
+        if self.state.adaptive is not None and self.state.adaptive.ramps:
+            entries.append(self.run(c.RampPolicy()))
         statement, margin_s = None, 0.0
         young = self.state.ts_ns - self.state.marked_ns <= oracle.halt_age_s * 1e9
         if self.risk.prepared is not None and young:
@@ -281,4 +292,4 @@ class Redecider:
         if self._marked:
             self._risk.remark(state)
         self._marked = isinstance(entry.command, c.Mark)
-        return decide(state, self._risk, entry.command)
+        return decide(state, self._risk, entry.command, Sender(entry.origin, entry.caller))

@@ -21,6 +21,7 @@ from solvent.engine.sources.tick import Source, Tick
 from solvent.errors import Problem, SolventError, problem, raise_if
 from solvent.ledger import snapshots
 from solvent.ledger.journal import Journal, MemoryJournal
+from solvent.ledger.recovery import Follower
 from solvent.ledger.state import State
 from solvent.ledger.stores import is_there, open_journal
 
@@ -96,12 +97,16 @@ class MarketClock:
 
 
 def open_venue(
-    options: VenueOptions, say: Say = lambda step: None, sleep: Callable[[float], None] = time.sleep
+    options: VenueOptions,
+    say: Say = lambda step: None,
+    sleep: Callable[[float], None] = time.sleep,
+    follower: Follower | None = None,
 ) -> Venue:
     """Open the journal; begin a venue in an empty one, take up the venue of another.
 
-    sleep: how a live source waits between two polls. Raises SolventError where the options do not fit each other
-    or the journal, a file or network fails; a journal that was not there is then not made.
+    sleep: how a live source waits between two polls. follower: of a standby that takes over. Raises
+    SolventError where the options do not fit each other or the journal, a file or network fails; a journal that was
+    not there is then not made.
     """
     policy = read_policy(options.policy or POLICY)
     new = options.store == MEMORY or not is_there(options.store)
@@ -109,7 +114,7 @@ def open_venue(
     say("journal")
     journal: Journal = MemoryJournal() if options.store == MEMORY else open_journal(options.store)
     try:
-        engine = Engine(journal, time.time_ns, snapshots.SNAPSHOT_EVERY_BLOCKS)
+        engine = Engine(journal, time.time_ns, snapshots.SNAPSHOT_EVERY_BLOCKS, follower)
         if engine.state.height:
             market = _taken_up(options, engine, policy, say, sleep)
         else:

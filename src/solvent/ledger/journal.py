@@ -20,6 +20,8 @@ COMPRESS_ABOVE_BYTES = 65_536
 PAYLOAD_BYTES_MOST = 256 * 2**20
 """Of a block's JSON: bounds what a block may cost to read, deflated or not."""
 _FAST = 1
+CONFIRM = "`solvent journal confirm STORE` with the height and hash that the witness signed last"
+"""What opens a restored journal to writers."""
 
 
 class Head(NamedTuple):

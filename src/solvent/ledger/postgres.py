@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, LiteralString, NoReturn, TypeVar
 
 from solvent.domain.events import Entry
 from solvent.errors import Fenced, JournalCorrupt, Problem, SolventError, StoreFull, StoreLost, problem, raise_if
-from solvent.ledger.journal import Block, Head, Snapshot, seal
+from solvent.ledger.journal import CONFIRM, Block, Head, Snapshot, check_link, seal
 
 if TYPE_CHECKING:
     import psycopg
@@ -22,6 +22,8 @@ Result = TypeVar("Result")
 SCHEMES = ("postgresql://", "postgres://")
 VERSION_LEAST = 150_000
 SCHEMA_VERSION = 1
+HELD_VERSION = 1_001
+"""Stands in the table in place of `SCHEMA_VERSION` while a restored journal waits to be confirmed."""
 WRITER_ROLE = "solvent_writer"
 LOCK = 0x534C5654
 """First half of the advisory lock's key: `SLVT`. The lock is of one database."""
@@ -61,7 +63,7 @@ CREATE TABLE solvent.writer (        -- one row a take-over: the last one may wr
 CREATE TABLE solvent.block (
     height bigint PRIMARY KEY CHECK (height > 0),
     ts_ns bigint NOT NULL,
-    epoch bigint NOT NULL REFERENCES solvent.writer,
+    epoch bigint NOT NULL,
     state_version integer NOT NULL,
     codec smallint NOT NULL,         -- 0 JSON, 1 deflated JSON
     prev_hash bytea NOT NULL,
@@ -107,13 +109,16 @@ class PostgresJournal:
     next commit raises Fenced. Readers do not disturb the writer and see whole blocks only.
     """
 
-    def __init__(self, address: str, *, writer: bool = True) -> None:
+    def __init__(self, address: str, *, writer: bool = True, restoring: bool = False) -> None:
         """Connect. Raises SolventError for a database that cannot be reached, is not a journal of this version, or
         would acknowledge what it can still lose (`fsync`, `full_page_writes` or `synchronous_commit` off).
+
+        restoring: hold the journal, so that nobody but `adopt` writes to it before `confirm`.
         """
         self._psycopg = _driver()
         self._address = address
         self._writer = writer
+        self._restoring = restoring
         self._lock = threading.RLock()
         self._broken = False
         self._epoch = 0
@@ -149,7 +154,10 @@ class PostgresJournal:
         if not self._value("SELECT to_regclass('solvent.version') IS NOT NULL"):
             accepted = "a database whose schema `solvent` holds a journal: a writer makes it"
             raise SolventError(problem(self.name, None, "journal", "no tables", accepted))
-        if (version := self._value("SELECT max(version) FROM version")) != SCHEMA_VERSION:
+        version = self._value("SELECT max(version) FROM version")
+        if version == HELD_VERSION and self._writer and not self._restoring:
+            raise SolventError(problem(self.name, None, "journal", "restored, not confirmed", CONFIRM))
+        if version not in (SCHEMA_VERSION, HELD_VERSION):
             raise SolventError(problem(self.name, None, "version", version, f"schema {SCHEMA_VERSION}"))
 
     def _claim(self) -> None:
@@ -158,10 +166,14 @@ class PostgresJournal:
         if self._value("SELECT to_regnamespace('solvent') IS NULL"):
             self._create()
         self._check_schema()
+        if self._restoring:
+            self._connection.execute(f"UPDATE version SET version = {HELD_VERSION}")
         self._restrict()
         self._take_lock()
+        # A restored journal's blocks bring epochs of their own.
         self._epoch = self._value(
-            "INSERT INTO writer (epoch) SELECT coalesce(max(epoch), 0) + 1 FROM writer RETURNING epoch"
+            "INSERT INTO writer (epoch) SELECT greatest(coalesce(max(epoch), 0), "
+            "coalesce((SELECT epoch FROM block ORDER BY height DESC LIMIT 1), 0)) + 1 FROM writer RETURNING epoch"
         )
         self._head = self._last()
 
@@ -229,6 +241,18 @@ class PostgresJournal:
             self._guard(partial(self._append_surely, block))
             self._head = block.head
             return block.height
+
+    def adopt(self, block: Block) -> None:
+        """Append a block of another store as it stands; it must follow the head. Raises as `commit`."""
+        with self._lock:
+            raise_if(check_link(self.name, self._head, block))
+            self._guard(partial(self._append_surely, block))
+            self._head = block.head
+
+    def confirm(self) -> None:
+        """Open a restored journal to writers; needs the owner's login. For `copies.confirm`, which looks first."""
+        self._connection.execute("RESET ROLE")
+        self._guard(partial(self._connection.execute, f"UPDATE version SET version = {SCHEMA_VERSION}"))
 
     def _append_surely(self, block: Block) -> None:
         """Insert a block; where the answer is lost, look whether it is there before anything is said of it."""

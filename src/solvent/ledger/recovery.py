@@ -67,17 +67,33 @@ def recover(journal: Journal) -> State:
     Damaged snapshots are passed over, if need be to the first block: the result is that of a full replay.
     Raises JournalCorrupt naming the block that was cut or altered, StoreLost.
     """
-    state, head = newest_snapshot(journal)
-    for block, found in walk(journal, head):
-        if found:
-            raise JournalCorrupt(*found)
-        if block is not None:
-            entries = block.entries()
-            try:
-                apply_block(state, block.ts_ns, entries)
-            except Exception as error:
-                raise JournalCorrupt(_inapplicable(journal, block, "entries", error)) from error
-    return state
+    follower = Follower(journal)
+    follower.follow()
+    return follower.state
+
+
+class Follower:
+    """A state in memory that goes along with a journal: of a reader that stands by, or of one that recovers."""
+
+    def __init__(self, journal: Journal) -> None:
+        """At the newest sound snapshot. Raises as `recover`."""
+        self.journal = journal
+        self.state, self.head = newest_snapshot(journal)
+
+    def follow(self) -> int:
+        """Apply the blocks that were written since; how many there were. Raises as `recover`, then is of no use."""
+        before = self.head.height
+        for block, found in walk(self.journal, self.head):
+            if found:
+                raise JournalCorrupt(*found)
+            if block is not None:
+                entries = block.entries()
+                try:
+                    apply_block(self.state, block.ts_ns, entries)
+                except Exception as error:
+                    raise JournalCorrupt(_inapplicable(self.journal, block, "entries", error)) from error
+                self.head = block.head
+        return self.head.height - before
 
 
 def _inapplicable(journal: Journal, block: Block, field: str, error: Exception) -> Problem:

@@ -11,8 +11,8 @@ from typing import Any, NoReturn, TypeVar
 import apsw
 
 from solvent.domain.events import Entry
-from solvent.errors import Fenced, JournalCorrupt, Problem, SolventError, StoreFull, StoreLost, problem
-from solvent.ledger.journal import Block, Head, Snapshot, seal
+from solvent.errors import Fenced, JournalCorrupt, Problem, SolventError, StoreFull, StoreLost, problem, raise_if
+from solvent.ledger.journal import CONFIRM, Block, Head, Snapshot, check_link, seal
 
 Result = TypeVar("Result")
 
@@ -21,6 +21,8 @@ SQLITE_LEAST = (3, 51, 3)
 APPLICATION_ID = 0x534C5654
 """`SLVT`, in the file's header."""
 SCHEMA_VERSION = 1
+HELD_VERSION = 1_001
+"""Stands in the file in place of `SCHEMA_VERSION` while a restored journal waits to be confirmed."""
 BUSY_TIMEOUT_MS = 5_000
 SNAPSHOTS_KEPT = 3
 BLOB_BYTES_MOST = 900_000_000
@@ -73,12 +75,19 @@ class SqliteJournal:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], *, writer: bool = True, bytes_most: int = 0, vfs: str = ""
+        self,
+        path: str | os.PathLike[str],
+        *,
+        writer: bool = True,
+        bytes_most: int = 0,
+        vfs: str = "",
+        restoring: bool = False,
     ) -> None:
         """Open a journal. Raises SolventError if the file is missing (for a reader), alien or corrupt.
 
         bytes_most: the file's largest size, its WAL aside; beyond it commits raise StoreFull (0: no limit).
         vfs: a registered SQLite file system to use in place of the system's own: slow disks, failing disks.
+        restoring: hold the journal, so that nobody but `adopt` writes to it before `confirm`.
         """
         version = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
         if version < SQLITE_LEAST:
@@ -91,6 +100,7 @@ class SqliteJournal:
         self._epoch = 0
         self._head = Head()
         self._writer = writer
+        self._restoring = restoring
         self._connection = self._open(vfs)
         try:
             self._guard(self._claim if writer else self._check_file)
@@ -138,7 +148,9 @@ class SqliteJournal:
         application, version = self._pragma("application_id"), self._pragma("user_version")
         if application != APPLICATION_ID:
             raise SolventError(problem(self.name, None, "application_id", application, "a journal of ours"))
-        if version != SCHEMA_VERSION:
+        if version == HELD_VERSION and self._writer and not self._restoring:
+            raise SolventError(problem(self.name, None, "journal", "restored, not confirmed", CONFIRM))
+        if version not in (SCHEMA_VERSION, HELD_VERSION):
             raise SolventError(problem(self.name, None, "user_version", version, f"schema {SCHEMA_VERSION}"))
         if (found := _schema_of(self._connection)) != _expected_schema():
             names = ", ".join(name for _, name, _ in found)
@@ -157,7 +169,11 @@ class SqliteJournal:
         with _transaction(connection):
             if self._pragma("schema_version") == 0:
                 connection.execute(_SCHEMA)
-            connection.execute("UPDATE writer SET epoch = epoch + 1")
+            # A restored journal's blocks bring epochs of their own.
+            last = "coalesce((SELECT epoch FROM block ORDER BY height DESC LIMIT 1), 0)"
+            connection.execute(f"UPDATE writer SET epoch = max(epoch, {last}) + 1")
+            if self._restoring:
+                self._pragma("user_version", HELD_VERSION)
             (self._epoch,) = self._typed(self._row("SELECT epoch FROM writer"), (int,))
             self._head = self._recorded_head()
 
@@ -170,6 +186,17 @@ class SqliteJournal:
             self._guard(partial(self._append, block))
             self._head = block.head
             return block.height
+
+    def adopt(self, block: Block) -> None:
+        """Append a block of another store as it stands; it must follow the head. Raises as `commit`."""
+        with self._lock:
+            raise_if(check_link(self.name, self._head, block))
+            self._guard(partial(self._append, block))
+            self._head = block.head
+
+    def confirm(self) -> None:
+        """Open a restored journal to writers. For `copies.confirm`, which looks first."""
+        self._guard(partial(self._pragma, "user_version", SCHEMA_VERSION))
 
     def _append(self, block: Block) -> None:
         connection = self._connection
