@@ -186,9 +186,12 @@ def clear_by_linear_programme(net: Network) -> Clearing:
     from scipy.sparse import csr_array, eye_array
 
     owed = net.obligations
-    able: Any = eye_array(len(owed), format="csr") - csr_array(net.relative.T)
-    bounds = np.column_stack([np.zeros(len(owed)), owed])
-    found = linprog(-np.ones(len(owed)), A_ub=able, b_ub=net.external_assets, bounds=bounds, method="highs")
+    programme: dict[str, Any] = {
+        "A_ub": eye_array(len(owed), format="csr") - csr_array(net.relative.T),
+        "b_ub": net.external_assets,
+        "bounds": np.column_stack([np.zeros(len(owed)), owed]),
+    }
+    found = linprog(-np.ones(len(owed)), method="highs", **programme)
     if found.x is None:
         raise SolventError(problem("network", None, "linear programme", found.message, "a feasible optimum"))
     payments = np.clip(found.x, 0.0, owed)
