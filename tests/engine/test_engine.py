@@ -77,10 +77,10 @@ def test_a_block_that_breaks_half_way_leaves_nothing_behind(
     account = desk.open("owner")
     right = engines.decide
 
-    def broken(state: Any, risk: Any, command: c.Command) -> Any:
+    def broken(state: Any, risk: Any, command: c.Command, *sender: Any) -> Any:
         if isinstance(command, (c.Withdraw, c.Accrue)):
             raise ZeroDivisionError
-        return right(state, risk, command)
+        return right(state, risk, command, *sender)
 
     desk.lend(BTC, 100)
     desk.ok(c.Withdraw(desk.open("borrower", 1_000.0), BTC, 50))

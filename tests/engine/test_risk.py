@@ -81,7 +81,7 @@ def test_what_if_leaves_the_view_alone(desk: Desk) -> None:
     moves.trade(account, MARKET, PERP, lots(1), ticks(60_000))
     assert risk.exact_after(desk.state, account, moves.row(account)).initial_margin == usdc(10_050)
     order = Order(7, PERP, lots(1), ticks(60_000))
-    assert risk.exact_with_order(desk.state, account, order).initial_margin > 0
+    assert risk.gate_with_order(desk.state, account, order).initial_margin > 0
     assert risk.exact(account) == before
     assert desk.position(account, PERP) == (0, 0)
 

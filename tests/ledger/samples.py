@@ -1,9 +1,11 @@
 """A small market and a day in its life: every command and every event once, with legs that balance."""
 
+import msgspec
 from hypothesis import strategies as st
 
 from solvent.domain import commands as c
 from solvent.domain import events as e
+from solvent.domain.adaptive import LOOSEN, RAISE, AdaptiveParams, Change, Evidence, EvidenceRow
 from solvent.domain.book import Order
 from solvent.domain.instruments import Instrument
 from solvent.domain.owners import FEES, INSURANCE, MARKET, OUTSIDE, POOL, ROUNDING
@@ -226,6 +228,34 @@ def falling() -> list[e.Entry]:
     ]
 
 
+def adapting() -> list[e.Entry]:
+    """The policy is raised, loosened, let go and held; a ramp is left under way."""
+    rows = (EvidenceRow("BTC", "long", 0.1, 0.1, 0.99, 500, 5, 500, 1.0),)
+    evidence = Evidence("stack", "0" * 64, 1, 2, rows)
+    target = msgspec.structs.replace(POLICY, notes="raised")
+    up, down = (Change("scan_range.BTC", 0.16, 0.18),), (Change("scan_range.ETH", 0.16, 0.15),)
+    proposals = [
+        e.PolicyProposed(
+            proposal=1, direction=RAISE, changes=up, evidence=evidence, target_policy=target, ramp=up, start_ns=1
+        ),
+        e.PolicyProposed(proposal=2, direction=LOOSEN, changes=down, evidence=evidence, by="ada"),
+        e.PolicyProposed(proposal=3, direction=LOOSEN, changes=down, evidence=evidence, by="ada"),
+    ]
+    return [
+        e.Entry(c.EnableAdaptive(), (e.AdaptiveEnabled(params=AdaptiveParams()),), "operator"),
+        *(e.Entry(c.ProposePolicy((("scan_range.BTC", 0.18),), evidence), (each,)) for each in proposals),
+        e.Entry(c.WithdrawProposal(2), (e.ProposalWithdrawn(proposal=2, by="ada"),), "risk", "ada"),
+        e.Entry(
+            c.ApprovePolicy(3),
+            (e.PolicyApproved(proposal=3, by="grace", policy=POLICY, target_policy=target, changes=down),),
+            "risk",
+            "grace",
+        ),
+        e.Entry(c.RampPolicy(), (e.PolicyRamped(policy=POLICY, changes=(Change("scan_range.BTC", 0.16, 0.17),)),)),
+        e.Entry(c.RampPolicy(), (e.RampHeld(proposals=(1,), accounts=(TAKER,)),)),
+    ]
+
+
 def closing() -> list[e.Entry]:
     """The auction ends and the freeze is lifted."""
     return [
@@ -239,7 +269,7 @@ def closing() -> list[e.Entry]:
 
 def day() -> list[tuple[int, list[e.Entry]]]:
     """(time, entries) of five blocks."""
-    blocks = [listing(), trading(), falling()[:8], falling()[8:], closing()]
+    blocks = [listing(), [*trading(), *adapting()], falling()[:8], falling()[8:], closing()]
     return [(number * HOUR_NS, entries) for number, entries in enumerate(blocks, start=1)]
 
 

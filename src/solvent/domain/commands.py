@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from solvent.domain.adaptive import AdaptiveParams, Evidence
 from solvent.domain.instruments import Instrument
 from solvent.domain.policy import Policy
 
@@ -187,6 +188,36 @@ class SetPolicy(_Command, frozen=True):
     policy: Policy
 
 
+class EnableAdaptive(_Command, frozen=True):
+    """Let the policy change while the venue runs, within these bounds; or bound what may change anew."""
+
+    params: AdaptiveParams = AdaptiveParams()
+
+
+class ProposePolicy(_Command, frozen=True):
+    """Move parameters of the target, all up or all down, on evidence."""
+
+    changes: tuple[tuple[str, float], ...]
+    """(parameter, new value)."""
+    evidence: Evidence
+
+
+class ApprovePolicy(_Command, frozen=True):
+    """A second person's word: a loosening takes effect, a raise need not wait for its notice."""
+
+    proposal: int
+
+
+class WithdrawProposal(_Command, frozen=True):
+    """Let go of a loosening that waits."""
+
+    proposal: int
+
+
+class RampPolicy(_Command, frozen=True):
+    """Move what existing positions are margined with one step along the ramps."""
+
+
 class MarginCall(_Command, frozen=True):
     """Compare an account with its requirements again: call it, or let it go."""
 
@@ -255,6 +286,7 @@ class Freeze(_Command, frozen=True):
 
 Command: TypeAlias = (
     ListInstrument | DelistInstrument | OpenAccount | Deposit | Withdraw | Transfer | Load | Supply | Redeem | Fill
-    | OpenOrder | CancelOrder | Mark | Settle | Fund | Accrue | Expire | SetPolicy | MarginCall | Liquidate
-    | StartAuction | ResetAuction | CloseAuction | Bid | Insure | Deleverage | Socialise | Sweep | Freeze
+    | OpenOrder | CancelOrder | Mark | Settle | Fund | Accrue | Expire | SetPolicy | EnableAdaptive | ProposePolicy
+    | ApprovePolicy | WithdrawProposal | RampPolicy | MarginCall | Liquidate | StartAuction | ResetAuction
+    | CloseAuction | Bid | Insure | Deleverage | Socialise | Sweep | Freeze
 )  # fmt: skip

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from solvent.domain.adaptive import AdaptiveParams, Change, Evidence
 from solvent.domain.book import Order
 from solvent.domain.commands import Command, Origin, Quote
 from solvent.domain.instruments import Instrument
@@ -137,6 +138,63 @@ class PolicySet(_Event, frozen=True):
     policy: Policy
 
 
+class AdaptiveEnabled(_Event, frozen=True):
+    params: AdaptiveParams
+
+
+class PolicyProposed(_Event, frozen=True):
+    """A raise holds for new risk from now on and starts for existing positions at `start_ns`; a loosening waits."""
+
+    proposal: int
+    direction: str
+    changes: tuple[Change, ...]
+    evidence: Evidence
+    by: str = ""
+    """Who proposed it; empty for the engine."""
+    accounts: tuple[int, ...] = ()
+    """Those that the whole change would by itself make liquidatable at the present marks: they have notice."""
+    target_policy: Policy | None = None
+    """The target from now on; None while a loosening waits."""
+    ramp: tuple[Change, ...] = ()
+    """The changes as seen from the policy in effect."""
+    start_ns: int = 0
+    end_ns: int = 0
+    """When existing positions will bear it in full, if nothing holds it up."""
+    notice_ns: int = 0
+
+
+class PolicyApproved(_Event, frozen=True):
+    """A second person agreed."""
+
+    proposal: int
+    by: str
+    policy: Policy | None = None
+    """In effect from now on, where a loosening was approved; None: a raise starts at once."""
+    target_policy: Policy | None = None
+    changes: tuple[Change, ...] = ()
+
+
+class ProposalWithdrawn(_Event, frozen=True):
+    proposal: int
+    by: str = ""
+
+
+class PolicyRamped(_Event, frozen=True):
+    """Existing positions are margined with `policy` from now on."""
+
+    policy: Policy
+    changes: tuple[Change, ...]
+    finished: tuple[int, ...] = ()
+    """Proposals that hold in full now."""
+
+
+class RampHeld(_Event, frozen=True):
+    """The next step would make accounts liquidatable by itself: the ramps wait until notice is over."""
+
+    proposals: tuple[int, ...]
+    accounts: tuple[int, ...]
+
+
 class Staged(_Event, frozen=True):
     """An account enters a stage: healthy, called, liquidating, auction, insolvent."""
 
@@ -252,7 +310,8 @@ class Frozen(_Event, frozen=True):
 Event: TypeAlias = (
     Refused | InstrumentListed | InstrumentDelisted | AccountOpened | Deposited | Withdrawn | Transferred | Loaded
     | Supplied | Filled | OrderOpened | OrdersCancelled | Marked | Settled | Funded | Accrued | Expired | PolicySet
-    | Staged | Liquidated | AuctionStarted | AuctionTaken | AuctionClosed | Insured | Deleveraged | LossShared | Swept
+    | AdaptiveEnabled | PolicyProposed | PolicyApproved | ProposalWithdrawn | PolicyRamped | RampHeld | Staged
+    | Liquidated | AuctionStarted | AuctionTaken | AuctionClosed | Insured | Deleveraged | LossShared | Swept
     | Frozen
 )  # fmt: skip
 

@@ -56,11 +56,15 @@ class Risk:
         """What the outside market has taken of each instrument since the last mark."""
         self.pending_usd: dict[int, float] = {}
         """What it will have taken more once the events being decided are applied; `refresh` counts it."""
+        self.target_prepared: Prepared | None = None
+        """The rule with the target, while that is another than the policy in effect: new risk satisfies both."""
         self._rule: Rule | None = None
+        self._target_rule: Rule | None = None
         self._policy: Policy | None = None
+        self._target: Policy | None = None
         self._universe: Universe | None = None
         self._atom_values: dict[int, int] = {}
-        self._ahead: tuple[dict[int, Quote], Market, Prepared | None] | None = None
+        self._ahead: tuple[dict[int, Quote], Market, Prepared | None, Prepared | None] | None = None
         self._exposure: F64 | None = None
         self._volume: F64 | None = None
         self._exact: dict[int, ExactStatement] = {}
@@ -71,7 +75,7 @@ class Risk:
 
     def refresh(self, state: State) -> None:
         """Take over whatever changed in the state: universe, policy, quotes, touched accounts."""
-        if state.universe is not self._universe or state.policy is not self._policy:
+        if state.universe is not self._universe or state.policy is not self._policy or state.target is not self._target:
             self._reload(state)
         for account in range(len(self._book), len(state.accounts)):
             self._book.open(state.accounts[account].name, state.accounts[account].owner)
@@ -135,10 +139,11 @@ class Risk:
         return row, self._book.orders.get(account, [])
 
     def _reload(self, state: State) -> None:
-        self._universe, self._policy = state.universe, state.policy
+        self._universe, self._policy, self._target = state.universe, state.policy, state.target
         if state.policy is not None:
             self.params = EngineParams.of(state.policy, state.universe)
             self._rule = rule(state.policy.rule)
+        self._target_rule = None if state.target is None else rule(state.target.rule)
         self.remark(state)
 
     def preview(self, state: State, quotes: Sequence[Quote], seen_ns: int) -> str:
@@ -148,8 +153,9 @@ class Risk:
         """
         after = {**state.quotes, **{quote.instrument: quote for quote in quotes}}
         market = market_of(self._marked(state, after), after, seen_ns)
-        self._ahead = after, market, self._prepare(state, market)
-        return self._ahead[2].digest() if self._ahead[2] else ""
+        prepared, target = self._prepare(state, market), self._prepare_target(state, market)
+        self._ahead = after, market, prepared, target
+        return "+".join(each.digest() for each in (prepared, target) if each)
 
     def _marked(self, state: State, quotes: Mapping[int, Quote]) -> Universe:
         """The universe up to the first instrument without a quote; the same object while that is the same."""
@@ -167,10 +173,11 @@ class Risk:
         self._changed.clear()
         self.taken_usd.clear()
         if self._ahead is not None and self._ahead[0] == state.quotes:
-            _, self.market, self.prepared = self._ahead
+            _, self.market, self.prepared, self.target_prepared = self._ahead
         else:
             self.market = market_of(self._marked(state, state.quotes), state.quotes, state.marked_ns)
             self.prepared = self._prepare(state, self.market)
+            self.target_prepared = self._prepare_target(state, self.market)
         self.universe = self._book.universe = self.market.universe
         self._ahead = None
         self._exposure = self._volume = None
@@ -179,6 +186,11 @@ class Risk:
         if state.policy is None or self._rule is None or not len(market.universe):
             return None
         return self._rule.prepare(market.universe, market, state.policy)
+
+    def _prepare_target(self, state: State, market: Market) -> Prepared | None:
+        if state.target is None or self._target_rule is None or not len(market.universe):
+            return None
+        return self._target_rule.prepare(market.universe, market, state.target)
 
     def parameters(self) -> EngineParams:
         """What the engine reads from the policy. Raises SolventError before one is set."""
@@ -237,15 +249,37 @@ class Risk:
 
     def exact_of(self, state: State, account: int, row: Row, orders: list[Order]) -> ExactStatement:
         """The integer form of an account if its row and its open orders were these."""
+        return self.ready().exact(self._trial(state, account, row, orders), 0)
+
+    def _trial(self, state: State, account: int, row: Row, orders: list[Order]) -> Book:
+        """A book of one account with this row and these orders."""
         trial = Book(self.universe, (state.accounts[account].name,))
         trial.set_row(0, *row)
         if orders:
             trial.orders[0] = orders
-        return self.ready().exact(trial, 0)
+        return trial
 
-    def exact_with_order(self, state: State, account: int, order: Order) -> ExactStatement:
-        """The integer form of an account if one more order were open."""
-        return self.exact_of(state, account, row_of(state, account), [*orders_of(state, account), order])
+    def gate(self, state: State, account: int) -> ExactStatement:
+        """The integer form of an account as it is for a gate on new risk: see `gate_of`."""
+        if self.target_prepared is None:
+            return self.exact(account)
+        return self.gate_of(state, account, row_of(state, account), orders_of(state, account))
+
+    def gate_after(self, state: State, account: int, row: Row) -> ExactStatement:
+        """The same if the account's row were `row`."""
+        return self.gate_of(state, account, row, orders_of(state, account))
+
+    def gate_with_order(self, state: State, account: int, order: Order) -> ExactStatement:
+        """The same if one more order were open."""
+        return self.gate_of(state, account, row_of(state, account), [*orders_of(state, account), order])
+
+    def gate_of(self, state: State, account: int, row: Row, orders: list[Order]) -> ExactStatement:
+        """What a gate on new risk compares: initial margin is the larger of policy and target, where there are two."""
+        exact = self.exact_of(state, account, row, orders)
+        if self.target_prepared is None:
+            return exact
+        target = self.target_prepared.exact(self._trial(state, account, row, orders), 0)
+        return exact._replace(initial_margin=max(exact.initial_margin, target.initial_margin))
 
     def atom_value(self, state: State, asset: int) -> int:
         """USD x VALUE of one atom at the guarded mark."""

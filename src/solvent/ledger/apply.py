@@ -9,6 +9,7 @@ import msgspec
 from solvent.domain import events as e
 from solvent.domain.commands import Command
 from solvent.domain.quantities import ATOM_BOUND, LOT_BOUND
+from solvent.ledger import adaptive
 from solvent.ledger.records import Account, Auction, Pool, Receipt
 from solvent.ledger.state import State
 
@@ -189,6 +190,38 @@ def _expired(state: State, event: e.Expired) -> None:
 
 def _policy_set(state: State, event: e.PolicySet) -> None:
     state.policy = event.policy
+    state.adaptive = adaptive.overruled(state.adaptive)
+
+
+def _adaptive_enabled(state: State, event: e.AdaptiveEnabled) -> None:
+    state.adaptive = adaptive.enabled(state.adaptive, event)
+
+
+def _policy_proposed(state: State, event: e.PolicyProposed) -> None:
+    assert state.adaptive is not None, "enabled first"
+    state.adaptive = adaptive.proposed(state.adaptive, event, state.ts_ns)
+
+
+def _policy_approved(state: State, event: e.PolicyApproved) -> None:
+    assert state.adaptive is not None, "enabled first"
+    state.adaptive = adaptive.approved(state.adaptive, event, state.ts_ns)
+    state.policy = event.policy or state.policy
+
+
+def _proposal_withdrawn(state: State, event: e.ProposalWithdrawn) -> None:
+    assert state.adaptive is not None, "enabled first"
+    state.adaptive = adaptive.withdrawn(state.adaptive, event)
+
+
+def _policy_ramped(state: State, event: e.PolicyRamped) -> None:
+    assert state.adaptive is not None, "enabled first"
+    state.adaptive = adaptive.ramped(state.adaptive, event, state.ts_ns)
+    state.policy = event.policy
+
+
+def _ramp_held(state: State, event: e.RampHeld) -> None:
+    assert state.adaptive is not None, "enabled first"
+    state.adaptive = adaptive.held(state.adaptive, event)
 
 
 def _staged(state: State, event: e.Staged) -> None:
@@ -244,6 +277,12 @@ _NOTES: dict[type[Any], Callable[[State, Any], None]] = {
     e.Accrued: _accrued,
     e.Expired: _expired,
     e.PolicySet: _policy_set,
+    e.AdaptiveEnabled: _adaptive_enabled,
+    e.PolicyProposed: _policy_proposed,
+    e.PolicyApproved: _policy_approved,
+    e.ProposalWithdrawn: _proposal_withdrawn,
+    e.PolicyRamped: _policy_ramped,
+    e.RampHeld: _ramp_held,
     e.Staged: _staged,
     e.Liquidated: _only_moves,
     e.AuctionStarted: _auction_started,

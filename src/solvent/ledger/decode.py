@@ -208,6 +208,8 @@ def _readable(name: str, value: Any, instrument: int, names: Names) -> tuple[str
     """Key and value of one field, by what its name says it is."""
     if name in _ACCOUNTS:
         return name, names.owner(value)
+    if name == "accounts":
+        return name, [names.owner(account) for account in value]
     if name in _INSTRUMENTS and isinstance(value, int):
         return name, names.instrument(value)
     if name.endswith("ticks"):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from solvent.domain.adaptive import Adaptive
 from solvent.domain.book import Order
 from solvent.domain.commands import Quote
 from solvent.domain.instruments import Instrument
@@ -20,7 +21,7 @@ STATE_VERSION = 1
 """Raised whenever the same events would add up to another state, or the image takes another form."""
 
 
-class Image(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Image(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Everything that matters of a state, in an order that does not depend on how it came about."""
 
     version: int
@@ -57,6 +58,8 @@ class Image(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     references: list[str]
     receipts: list[tuple[str, str, str, int, int]]
     """caller, key, digest, height, position."""
+    adaptive: Adaptive | None = None
+    """Left out where there is none: such a state is what it was before there were any."""
 
 
 _decoder = msgspec.json.Decoder(Image)
@@ -91,6 +94,7 @@ def image_of(state: "State") -> Image:
         deposited=sorted(state.deposited.items()),
         references=sorted(state.references),
         receipts=sorted((*key, *receipt) for key, receipt in state.receipts.items()),
+        adaptive=state.adaptive,
     )
 
 
@@ -129,6 +133,7 @@ def fill(state: "State", image: Image) -> None:
         image.policy,
         image.next_order,
     )
+    state.adaptive = image.adaptive
     for row in image.accounts:
         account = Account(*row)
         state.index[account.name] = len(state.accounts)

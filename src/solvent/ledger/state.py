@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from solvent.domain.adaptive import Adaptive
 from solvent.domain.book import Order
 from solvent.domain.commands import Quote
 from solvent.domain.owners import POOL
@@ -22,6 +23,9 @@ class State:
 
     universe: Universe = field(default_factory=Universe)
     policy: Policy | None = None
+    """In effect: what existing positions are margined with."""
+    adaptive: Adaptive | None = None
+    """Changes of the policy under way; None where it changes by order only."""
     accounts: list[Account] = field(default_factory=list)
     index: dict[str, int] = field(default_factory=dict)
     """Account by name."""
@@ -77,6 +81,11 @@ class State:
     """Entries of that block applied so far."""
     touched: set[int] = field(default_factory=set)
     """Accounts whose row, orders or standing changed since the reader last cleared this; never saved."""
+
+    @property
+    def target(self) -> Policy | None:
+        """What new risk has to satisfy beside the policy in effect; None where that is all."""
+        return self.adaptive.target if self.adaptive else None
 
     def begin_block(self, ts_ns: int) -> None:
         """Start the next block: what is applied from here on happened at `ts_ns`."""

@@ -5,7 +5,8 @@ from typing import Any
 
 from solvent.domain import commands as c
 from solvent.domain.events import Event, Refused
-from solvent.engine.decide import accounts, insolvency, liquidation, markets, trading
+from solvent.engine.decide import accounts, insolvency, liquidation, markets, policies, trading
+from solvent.engine.decide.policies import Sender
 from solvent.engine.decide.refusal import Refusal
 from solvent.engine.risk import Risk
 from solvent.errors import SolventError
@@ -43,13 +44,25 @@ _DECIDERS: dict[type[Any], Callable[[State, Risk, Any], tuple[Event, ...]]] = {
     c.Socialise: insolvency.socialise,
 }
 
+_BY_SENDER: dict[type[Any], Callable[[State, Risk, Any, Sender], tuple[Event, ...]]] = {
+    c.EnableAdaptive: policies.enable,
+    c.ProposePolicy: policies.propose,
+    c.ApprovePolicy: policies.approve,
+    c.WithdrawProposal: policies.withdraw,
+    c.RampPolicy: policies.ramp,
+}
+"""Those for which it matters who asks."""
 
-def decide(state: State, risk: Risk, command: c.Command) -> tuple[Event, ...]:
+
+def decide(state: State, risk: Risk, command: c.Command, sender: Sender = Sender()) -> tuple[Event, ...]:  # noqa: B008
     """Events of a command at the present state; a refusal is an event too, and moves nothing."""
     try:
+        by_sender = _BY_SENDER.get(type(command))
+        if by_sender is not None:
+            return by_sender(state, risk, command, sender)
         return _DECIDERS[type(command)](state, risk, command)
     except (Refusal, SolventError) as refusal:
         return (Refused(reason=str(refusal)),)
 
 
-__all__ = ["decide"]
+__all__ = ["Sender", "decide"]

@@ -209,7 +209,7 @@ def _outflow(state: State, risk: Risk, account: int, asset: int, atoms: int) -> 
     refuse_unless(not reason, reason)
     moves = Moves(state)
     moves.pay(account, OUTSIDE, asset, atoms)
-    exact = risk.exact_after(state, account, moves.row(account))
+    exact = risk.gate_after(state, account, moves.row(account))
     unsettled = _unsettled_micro(state, risk, account) if moves.balance(account, asset) < 0 else 0
     if exact.equity - unsettled < exact.initial_margin:
         raise Refusal(

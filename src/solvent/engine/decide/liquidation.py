@@ -510,7 +510,7 @@ def bid(state: State, risk: Risk, command: c.Bid) -> tuple[e.Event, ...]:
     moves.refuse_beyond_limits()
     verdicts = [verdict(account, exact), verdict(account, risk.exact_after(state, account, moves.row(account)))]
     if bidder != MARKET:
-        after = risk.exact_after(state, bidder, moves.row(bidder))
+        after = risk.gate_after(state, bidder, moves.row(bidder))
         refuse_unless(not after.below_initial, "a bidder with equity at or above initial margin after it")
         verdicts.append(verdict(bidder, after))
     taken = e.AuctionTaken(

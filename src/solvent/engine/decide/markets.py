@@ -35,8 +35,9 @@ def list_instrument(state: State, risk: Risk, command: c.ListInstrument) -> tupl
     """Add an instrument whose terms are sound, whose id is new and which the policy's rule can margin."""
     try:
         universe = state.universe.listed(command.instrument)
-        if state.policy is not None:
-            EngineParams.of(state.policy, universe)
+        for policy in (state.policy, state.target):
+            if policy is not None:
+                EngineParams.of(policy, universe)
     except SolventError as error:
         raise Refusal(str(error)) from None
     return (e.InstrumentListed(instrument=command.instrument),)

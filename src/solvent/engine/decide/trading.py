@@ -148,12 +148,12 @@ def _inside_band(state: State, risk: Risk, command: c.Fill) -> None:
 def _gate(state: State, risk: Risk, account: int, trade: Moves) -> tuple[e.Verdict, ...]:
     """At or above IM after the fill it passes; below, IM must not rise and equity - IM must not fall."""
     row = trade.row(account)
-    after = risk.exact_after(state, account, row)
+    after = risk.gate_after(state, account, row)
     verdict = (e.Verdict(account, after.equity, after.initial_margin, after.maintenance_margin),)
     reason = doubt(state, risk, {*row_of(state, account).instruments, *row.instruments})
     if not after.below_initial and not reason:
         return verdict
-    now = risk.exact(account)
+    now = risk.gate(state, account)
     reduces = after.initial_margin <= now.initial_margin
     refuse_unless(
         reduces and after.equity - after.initial_margin >= now.equity - now.initial_margin,
@@ -218,7 +218,7 @@ def open_order(state: State, risk: Risk, command: c.OpenOrder) -> tuple[e.Event,
     held = state.orders.get(command.account, {})
     refuse_unless(len(held) < ORDERS_MOST, f"at most {ORDERS_MOST} open orders")
     order = Order(state.next_order, command.instrument, command.lots, command.price_ticks)
-    exact = risk.exact_with_order(state, command.account, order)
+    exact = risk.gate_with_order(state, command.account, order)
     refuse_unless(not exact.below_initial, "equity at or above the initial margin with the order")
     verdict = e.Verdict(command.account, exact.equity, exact.initial_margin, exact.maintenance_margin)
     return (e.OrderOpened(account=command.account, order=order, verdicts=(verdict,)),)
