@@ -185,6 +185,11 @@ def read_funding(path: str | Path) -> pl.DataFrame:
     return funding_table(*_table(path, is_candle_column))
 
 
+def read_rows(path: str | Path) -> tuple[pl.DataFrame, str]:
+    """Any table as it stands, and the file's name for what is wrong with it. Raises SolventError."""
+    return _table(path, lambda _: True)
+
+
 def _table(path: str | Path, wanted: Callable[[str], bool]) -> tuple[pl.DataFrame, str]:
     """The wanted columns of a table file, and the file's name."""
     data, kind, file = _content(path)

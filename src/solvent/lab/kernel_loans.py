@@ -24,7 +24,7 @@ def impact(law: int, scale: float, size: float, sold: float) -> float:
         return 0.0
     if law == CONSTANT_PRODUCT:
         return sold / (size + sold)
-    return min(1.0, scale * np.sqrt(sold / size))
+    return float(min(1.0, scale * np.sqrt(sold / size)))
 
 
 @njit(cache=True, inline="always")
@@ -33,7 +33,7 @@ def best_sale(law: int, scale: float, size: float, edge: float) -> float:
     if edge <= 0.0:
         return 0.0
     if law == CONSTANT_PRODUCT:
-        return size * (1.0 / np.sqrt(1.0 - edge) - 1.0) if edge < 1.0 else np.inf
+        return float(size * (1.0 / np.sqrt(1.0 - edge) - 1.0)) if edge < 1.0 else np.inf
     return size * (2.0 * edge / (3.0 * scale)) ** 2 if scale > 0.0 else np.inf
 
 
