@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from solvent.chain.abi import keccak
+from solvent.chain.abi import checksum, keccak
 from solvent.chain.nonces import Nonces
 from solvent.chain.rpc import EndpointsLost, Rpc, RpcError, number, quantity
 from solvent.chain.signers import Signer
@@ -111,7 +111,7 @@ class Sender:
             "type": 2,
             "chainId": self.chain_id,
             "nonce": nonce,
-            "to": to,
+            "to": checksum(to),
             "data": data,
             "value": 0,
             "gas": gas,

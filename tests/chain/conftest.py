@@ -1,0 +1,31 @@
+"""Nodes that chain tests share: `node` is the in-process chain and anvil, one after the other."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from solvent.chain.rpc import Rpc
+from tests.chain.nodes import Anvil, installed, local_rpc
+
+
+@pytest.fixture(scope="session")
+def node_modules() -> Path:
+    """What npm installed: anvil, and Aave's artifacts."""
+    return installed()
+
+
+@pytest.fixture
+def anvil() -> Iterator[Anvil]:
+    """A fresh anvil that makes blocks only when asked."""
+    with Anvil("--no-mining", "--order", "fees") as node:
+        yield node
+
+
+@pytest.fixture(params=["local", "anvil"])
+def node(request: pytest.FixtureRequest) -> Rpc:
+    """A client on a fresh chain that makes blocks only when asked."""
+    if request.param == "local":
+        return local_rpc()[1]
+    found: Anvil = request.getfixturevalue("anvil")
+    return found.rpc
