@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 
 from solvent.errors import SolventError, problem
+from solvent.models.cornish_fisher import CornishFisher
+from solvent.models.evt import PeaksOverThreshold
 from solvent.models.ewma import Ewma, EwmaNormal
 from solvent.models.filtered import Filtered
 from solvent.models.garch import Garch, GarchT
@@ -25,6 +27,8 @@ MODELS: Mapping[str, Callable[[float, int], Model]] = {
     "gjr-t": lambda level, bars: GarchT(Garch("gjr")),
     "egarch-t": lambda level, bars: GarchT(Garch("egarch")),
     "fhs-garch-t": lambda level, bars: Filtered(Garch("garch")),
+    "evt-garch-t": lambda level, bars: PeaksOverThreshold(Garch("garch")),
+    "cornish-fisher": lambda level, bars: CornishFisher(500),
     "stack": lambda level, bars: Stack(level, bars),
     "stack-es": lambda level, bars: Stack(level, bars, shortfall_level=0.975),
 }

@@ -43,6 +43,7 @@ class EwmaNormal:
 
     decay: float = 0.94
     least: int = LEAST_RETURNS
+    memory: int = 0
 
     def fit(self, returns: F64, previous: Any = None) -> Parametric:
         """A normal forecast of mean zero."""

@@ -62,6 +62,7 @@ class Filtered:
     filter: Estimator = EWMA
     window: int = 1000
     least: int = LEAST_RETURNS
+    memory: int = 0
 
     def fit(self, returns: F64, previous: FilteredScenarios | None = None) -> FilteredScenarios:
         """Scenarios z sigma: every standardised return of the window at the volatility of the bar to come."""

@@ -115,6 +115,7 @@ class GarchT:
 
     filter: Garch = GARCH
     least: int = LEAST_RETURNS
+    memory: int = 0
 
     def fit(self, returns: F64, previous: FittedT | None = None) -> FittedT:
         """Unit-variance t with the estimated degrees of freedom."""
@@ -148,7 +149,7 @@ def estimate_t(returns: F64, kind: Kind, estimated_at: int) -> GarchFilter:
     )
 
 
-def arch_fit(returns: F64, kind: Kind, distribution: str, cov_type: str = "classic", **spec: Any) -> Any:
+def arch_fit(returns: F64, kind: Kind, distribution: Any, cov_type: Any = "classic", **spec: Any) -> Any:
     """arch's own result: constant mean, order one, presample variance the mean squared residual.
 
     returns: in percent. spec: what else `arch_model` takes, such as `power`. cov_type: "classic" gives standard

@@ -17,6 +17,7 @@ class Historical:
 
     window: int = 500
     least: int = LEAST_RETURNS
+    memory: int = 0
 
     def fit(self, returns: F64, previous: Any = None) -> Scenarios:
         """Each of the window's returns is as likely to come as any other."""
@@ -32,6 +33,7 @@ class AgeWeighted:
     window: int = 500
     decay: float = 0.99
     least: int = LEAST_RETURNS
+    memory: int = 0
 
     def fit(self, returns: F64, previous: Any = None) -> Scenarios:
         """The window's returns with the weights of their age."""

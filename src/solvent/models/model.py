@@ -2,7 +2,7 @@
 
 `model.fit(returns)` takes log returns, oldest first, and answers for the bar after the last one.
 `fitted.quantile(level, side)` is the value at risk and `fitted.shortfall(level, side)` the expected shortfall of
-that side, as fractions of the price (see `returns`). `fitted.over(bars)` is the same over several bars.
+that side, as positive log losses (see `returns`). `fitted.over(bars)` is the same over several bars.
 """
 
 import math
@@ -11,12 +11,12 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from solvent.models.returns import Side, price_loss
+from solvent.models.returns import Side, losses
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 
 MARGIN_LEAST = 1e-6
-"""No forecast is below this fraction of the price: margins are positive and have a logarithm."""
+"""No forecast is below this: margins are positive and have a logarithm."""
 LEAST_RETURNS = 250
 """A year of trading days: no model speaks with less (EMIR RTS 153/2013 Art 25: at least twelve months)."""
 ROUNDING = 1e-9
@@ -31,7 +31,7 @@ class Fitted(Protocol):
         ...
 
     def quantile(self, level: float, side: Side = "long") -> float:
-        """Value at risk at `level` (0.99), a positive fraction of the price."""
+        """Value at risk at `level` (0.99), positive."""
         ...
 
     def shortfall(self, level: float, side: Side = "long") -> float:
@@ -49,6 +49,11 @@ class Model(Protocol):
     @property
     def least(self) -> int:
         """How many returns `fit` needs."""
+        ...
+
+    @property
+    def memory(self) -> int:
+        """How many bars it should run before its forecasts count; 0 for a model that remembers none."""
         ...
 
     def fit(self, returns: F64, previous: Any = None) -> Fitted:
@@ -94,15 +99,10 @@ class Scenarios:
     note: str | None = None
 
     def quantile(self, level: float, side: Side = "long") -> float:
-        return max(price_loss(-self._tail(self.returns, level, side)[0], side), MARGIN_LEAST)
+        return max(-self._tail(level, side)[0], MARGIN_LEAST)
 
     def shortfall(self, level: float, side: Side = "long") -> float:
-        edge = -self._tail(self.returns, level, side)[0]
-        beyond = self.returns <= -edge if side == "long" else self.returns >= edge
-        moves = np.expm1(self.returns[beyond])
-        weights = None if self.weights is None else self.weights[beyond]
-        mean = float(np.average(-moves if side == "long" else moves, weights=weights))
-        return max(mean, self.quantile(level, side))
+        return max(-self._tail(level, side)[1], MARGIN_LEAST)
 
     def over(self, bars: int) -> "Scenarios":
         if bars == 1:
@@ -112,8 +112,8 @@ class Scenarios:
         found: Scenarios = self.long_paths(bars)
         return found
 
-    def _tail(self, returns: F64, level: float, side: Side) -> tuple[float, float]:
-        signed = returns if side == "long" else -returns
+    def _tail(self, level: float, side: Side) -> tuple[float, float]:
+        signed = -losses(self.returns, side)
         return lower_tail(signed, level) if self.weights is None else weighted_tail(signed, self.weights, level)
 
 
@@ -128,13 +128,10 @@ class Parametric:
     note: str | None = None
 
     def quantile(self, level: float, side: Side = "long") -> float:
-        loss = self.deviation * upper_quantile(level, self.freedom) + self._drift(side)
-        return max(price_loss(loss, side), MARGIN_LEAST)
+        return max(self.deviation * upper_quantile(level, self.freedom) + self._drift(side), MARGIN_LEAST)
 
     def shortfall(self, level: float, side: Side = "long") -> float:
-        """Of the log return, then turned into a price: the mean of exp(t) itself is infinite."""
-        loss = self.deviation * upper_shortfall(level, self.freedom) + self._drift(side)
-        return max(price_loss(loss, side), MARGIN_LEAST)
+        return max(self.deviation * upper_shortfall(level, self.freedom) + self._drift(side), MARGIN_LEAST)
 
     def over(self, bars: int) -> Self:
         """By the square root of time."""

@@ -1,5 +1,10 @@
-"""Returns and losses: log returns go into models; losses and margins are fractions of the price."""
+"""Returns and losses: all models, margins and losses are in log returns, as the field states value at risk.
 
+A loss is -r for a long and r for a short, r = ln(p[t] / p[t-1]). `price_fraction` turns a margin into the fraction
+of the price that a position must hold: 10 % in log terms are 9.5 % for a long and 10.5 % for a short.
+"""
+
+import math
 from typing import Any, Literal
 
 import numpy as np
@@ -18,15 +23,21 @@ def log_returns(prices: F64) -> F64:
 
 
 def losses(returns: F64, side: Side) -> F64:
-    """What one unit of price lost on each log return: 1 - exp(r) for a long, exp(r) - 1 for a short; gains below 0."""
-    moves = np.expm1(np.asarray(returns, np.float64))
-    return -moves if side == "long" else moves
+    """What each return is to a side: -r to a long, r to a short; gains are below 0."""
+    returns = np.asarray(returns, np.float64)
+    return -returns if side == "long" else returns
 
 
-def price_loss(log_loss: float, side: Side) -> float:
-    """A loss in log terms (-r for a long, r for a short) as a fraction of the price: at most 1 for a long."""
-    with np.errstate(over="ignore"):
-        return float(-np.expm1(-log_loss) if side == "long" else np.expm1(log_loss))
+def price_fraction(loss: float, side: Side) -> float:
+    """A loss or margin in log terms as a fraction of the price: 1 - exp(-x) for a long, exp(x) - 1 for a short."""
+    return -math.expm1(-loss) if side == "long" else math.expm1(loss)
+
+
+def log_loss(fraction: float, side: Side) -> float:
+    """The inverse of `price_fraction`; infinite for a long that may lose the whole price."""
+    if side == "short":
+        return math.log1p(fraction)
+    return -math.log1p(-fraction) if fraction < 1.0 else math.inf
 
 
 def compounded(returns: F64, bars: int) -> F64:

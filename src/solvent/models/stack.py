@@ -1,8 +1,9 @@
 """The stack: the mean of three filters, a stressed anchor, a slow tracker of breaches, and a limit on steps.
 
 base = 3/4 mean of the filtered forecasts + 1/4 the highest 250-bar historical quantile so far, which is option b
-of EMIR RTS 153/2013 Art 28. The tracker moves the base on a log scale so that breaches come as often as they
-should (quantile tracking: Angelopoulos, Candes and Tibshirani 2023). The limiter bounds a bar's change.
+of EMIR RTS 153/2013 Art 28; the anchor counts at most `ANCHOR_MOST` times the mean, or the first mania after a
+listing would stand in the margins for ever. The tracker moves the base on a log scale so that breaches come as
+often as they should (quantile tracking: Angelopoulos, Candes and Tibshirani 2023). The limiter bounds a bar's change.
 """
 
 import math
@@ -15,15 +16,16 @@ from solvent.models.ewma import Ewma
 from solvent.models.filtered import Filtered
 from solvent.models.garch import Garch
 from solvent.models.historical import Historical
-from solvent.models.model import LEAST_RETURNS, MARGIN_LEAST, Fitted, Model, check_enough
+from solvent.models.model import LEAST_RETURNS, Fitted, Model, check_enough
 from solvent.models.procyclicality import stressed_weight
 from solvent.models.returns import SIDES, Side, losses
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 
 STRESS_WINDOW = 250
-LONG_MOST = 1.0
-"""A long cannot lose more than the price."""
+ANCHOR_MOST = 4.0
+"""Chosen on eight assets (LTC, XRP, LINK, ADA, BNB, DOGE, TRX, XLM); on BTC and ETH it never binds."""
+WARM_UP = 1000
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,7 @@ class FittedStack:
 
     def shortfall(self, level: float, side: Side = "long") -> float:
         """The margin times the ratio of shortfall to quantile that its parts have."""
-        most = LONG_MOST if side == "long" else math.inf
-        return min(self.quantile(level, side) * self.sides[side].shortfall_ratio, most)
+        return self.quantile(level, side) * self.sides[side].shortfall_ratio
 
     def over(self, bars: int) -> "FittedStack":
         """Itself. Raises ValueError for another horizon than the tracked one."""
@@ -119,6 +120,7 @@ class Stack:
     shortfall_level: float | None = None
     """Charge the larger of quantile and expected shortfall at this level (0.975), where it is given."""
     least: int = LEAST_RETURNS
+    memory: int = WARM_UP
 
     def fit(self, returns: F64, previous: FittedStack | None = None) -> FittedStack:
         """The margins of both sides for the bars after the last return.
@@ -145,17 +147,18 @@ class Stack:
         if self.shortfall_level is not None:
             core = max(core, float(np.mean([each.shortfall(self.shortfall_level, side) for each in ahead])))
         anchor = self._anchor(returns, side, None if before is None else before.anchor)
-        base = stressed_weight(core, anchor)
+        base = stressed_weight(core, min(anchor, ANCHOR_MOST * core))
         correction = 0.0 if before is None else before.correction
         waiting = () if before is None else before.tracked
         if self.tracker is not None and len(waiting) == self.bars:
-            came = float(losses(returns[-self.bars :].sum(keepdims=True), side)[0])
+            came = float(losses(returns[-self.bars :], side).sum())
             correction = self.tracker.moved(correction, came > waiting[0], self.level)
-        quantile = _bounded(base * math.exp(correction), side)
-        margin = quantile if self.limiter is None else self.limiter.limited(quantile, before and before.margin)
+        quantile = base * math.exp(correction)
+        last = None if before is None else before.margin
+        margin = quantile if self.limiter is None else self.limiter.limited(quantile, last)
         waiting = (*waiting, quantile)[-self.bars :]
-        ratio = float(np.mean(shortfalls)) / max(float(np.mean(quantiles)), MARGIN_LEAST)
-        return Tracked(anchor, base, correction, waiting, _bounded(margin, side), max(ratio, 1.0))
+        ratio = float(np.mean(shortfalls)) / float(np.mean(quantiles))
+        return Tracked(anchor, base, correction, waiting, margin, max(ratio, 1.0))
 
     def _anchor(self, returns: F64, side: Side, before: float | None) -> float:
         """The highest quantile of 250 neighbouring returns so far."""
@@ -163,8 +166,3 @@ class Stack:
         ends = [len(returns)] if before is not None else range(STRESS_WINDOW, len(returns) + 1)
         found = (stressed.fit(returns[:end]).over(self.bars).quantile(self.level, side) for end in ends)
         return max(before or 0.0, *found) if before is not None else max(found)
-
-
-def _bounded(margin: float, side: Side) -> float:
-    most = LONG_MOST if side == "long" else math.inf
-    return min(max(margin, MARGIN_LEAST), most)

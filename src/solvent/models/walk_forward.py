@@ -29,7 +29,7 @@ FORECASTS: Mapping[str, Any] = {
 """One row a bar, asset, side and model. `ts`: the bar that is forecast (the first, where there are several).
 
 `margin` and `shortfall`: value at risk and expected shortfall from data strictly before `ts`; `loss`: what came;
-all fractions of the price. `note`: why another model spoke, null where the model did."""
+all in log returns (see `returns`). `note`: why another model spoke, null where the model did."""
 
 
 def walk_forward(
@@ -43,11 +43,14 @@ def walk_forward(
     level: float = 0.99,
     bars: int = 1,
     end: int | None = None,
+    outcomes: F64 | None = None,
 ) -> pl.DataFrame:
     """Forecasts of one asset by one model, both sides: the frame `FORECASTS`.
 
-    returns: log returns, n; times: when each came, n. first, end: the first bar to forecast and the one after the
+    returns: log returns, n, or (n, assets) for a model of a portfolio, whose own log returns are `outcomes` then.
+    times: when each came, n. first, end: the first bar to forecast and the one after the
     last, as places in `returns`. bars: the horizon; losses are of that many bars from each on.
+    A model with a memory runs before `first` too, as far as its memory and the past reach.
     Raises ValueError where the past before `first` is too short for the model.
     """
     end = len(returns) - bars + 1 if end is None else min(end, len(returns) - bars + 1)
@@ -57,14 +60,16 @@ def walk_forward(
     rows = max(end - first, 0)
     margins, shortfalls = np.empty((2, 2, rows))
     notes: list[str | None] = []
-    for place in range(rows):
+    for place in range(max(model.least, first - model.memory) - first, rows):
         fitted = model.fit(known(returns, first + place), fitted)
+        if place < 0:
+            continue
         ahead = fitted.over(bars)
         for s, side in enumerate(SIDES):
             margins[s, place] = ahead.quantile(level, side)
             shortfalls[s, place] = ahead.shortfall(level, side)
         notes.append(fitted.note)
-    came = compounded(returns, bars)[first:end]
+    came = compounded(returns if outcomes is None else outcomes, bars)[first:end]
     when = pl.Series("ts", times)[first:end].cast(FORECASTS["ts"])
     return pl.concat(
         _frame(when, asset, side, name, level, margins[s], shortfalls[s], losses(came, side), notes)
