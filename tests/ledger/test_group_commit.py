@@ -45,7 +45,7 @@ def test_what_gathers_becomes_one_block(journal: GatedJournal) -> None:
         rest = [committer.submit([deposit(0, 0, n), deposit(1, 0, n)]) for n in range(1, 50)]
         assert not first.done()
         journal.gate.set()
-        assert first.result(10) == Committed(1, 7, [deposit(0, 0, 0)])
+        assert first.result(10) == Committed(1, 7, [deposit(0, 0, 0)], next(journal.read()).hash)
         assert [each.result(10).height for each in rest] == [2] * 49
     blocks = list(journal.read())
     assert [len(block.entries()) for block in blocks] == [1, 98]

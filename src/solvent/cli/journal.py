@@ -26,6 +26,7 @@ from solvent.ledger.decode import Names, Row, names_of, rows, timestamp
 from solvent.ledger.journal import Block
 from solvent.ledger.recovery import Redecide, Report, verify
 from solvent.ledger.stores import open_journal
+from solvent.ledger.witness import FileWitness, check
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Verify, export or watch a journal.")
 
@@ -62,6 +63,10 @@ def verify_command(
     holds: Annotated[
         str, typer.Option(metavar="HASH", help="A block's hash noted down earlier that the chain must still hold.")
     ] = "",
+    witness: Annotated[
+        Path | None, typer.Option(help="File of signed heads, from `up --witness`: finds rewriting and a cut tail.")
+    ] = None,
+    key: Annotated[list[str] | None, typer.Option(help="Public key that may have signed. Repeat it.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Walk the whole chain, add it up and compare it with everything that the store says of it.
@@ -76,6 +81,9 @@ def verify_command(
     journal = open_journal(store, writer=False)
     try:
         report = verify(journal, holds=holds.strip().lower(), redecide=redecide)
+        if witness is not None:
+            keys = frozenset(each.strip().lower() for each in key or ())
+            report.problems += check(journal, FileWitness(witness), str(witness), keys)
     finally:
         journal.close()
     if as_json:
@@ -171,6 +179,19 @@ def _cell(value: Any) -> str | int:
     if isinstance(value, str):
         return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t", "\r") and value else value
     return msgspec.json.encode(value).decode() if value else ""
+
+
+@app.command("keygen")
+def keygen_command(
+    out: Annotated[Path, typer.Argument(help="New file for the private key; its owner alone can read it.")],
+) -> None:
+    """Make an Ed25519 key for `up --key`, and print its public half, which others check signatures with.
+
+    With SOLVENT_KEY_PASSPHRASE set the file is locked with it; it must be set then wherever the file is used.
+    """
+    from solvent.ledger.signing import make_key
+
+    typer.echo(make_key(out).public)
 
 
 @app.command("confirm")

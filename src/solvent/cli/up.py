@@ -55,6 +55,11 @@ def up_command(
     endpoint: Annotated[
         str | None, typer.Option(help="Of a live source: URL of a proxy that speaks the exchange's paths.")
     ] = None,
+    key: Annotated[str | None, typer.Option(help="Key file that signs: see `solvent journal keygen`.")] = None,
+    witness: Annotated[
+        str | None, typer.Option(help="File for signed heads of the journal; keep it out of the store's reach.")
+    ] = None,
+    witness_every: Annotated[float, typer.Option(min=0, help="Seconds from one signed head to the next.")] = 60.0,
     standby: Annotated[
         bool, typer.Option("--standby", help="Follow the journal of a running venue; take over when it falls silent.")
     ] = False,
@@ -96,6 +101,9 @@ def up_command(
                 insurance_usd=insurance,
                 ticks_per_s=speed or None,
                 endpoint=endpoint,
+                key=key,
+                witness=witness,
+                witness_every_s=witness_every,
             )
             follower = _followed(place, patience, stop, show.step) if standby else None
             if standby and follower is None:

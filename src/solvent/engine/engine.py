@@ -21,8 +21,10 @@ from solvent.ledger.apply import DAY_NS, apply_entry, command_digest
 from solvent.ledger.group_commit import Committed, GroupCommitter
 from solvent.ledger.journal import Journal, entry_at
 from solvent.ledger.recovery import Follower
+from solvent.ledger.signing import Signer
 from solvent.ledger.snapshots import save_if_due
 from solvent.ledger.state import State
+from solvent.ledger.witness import Witnessing
 from solvent.margin.statement import Statement
 
 
@@ -75,6 +77,10 @@ class Engine:
         self.snapshot_every_blocks = snapshot_every_blocks
         self.listeners: list[Listener] = []
         """Who hears of each tick once its block is durable."""
+        self.signer: Signer | None = None
+        """Signs acknowledgements, from `serve` on."""
+        self.witnessing: Witnessing | None = None
+        """Tells a witness of the journal's head from time to time."""
         self.marker = Marker()
         self._decided_s = 0.0
         self._reports: list[TickReport] = []
@@ -107,7 +113,7 @@ class Engine:
     def serve(self) -> GroupCommitter[Submission | Tick]:
         """Start the writer's thread: from here on commands and ticks are committed in groups."""
         if self._committer is None:
-            self._committer = GroupCommitter(self.journal, self._decide_block, self.clock, self._durable)
+            self._committer = GroupCommitter(self.journal, self._decide_block, self.clock, self._durable, self.signer)
         return self._committer
 
     def close(self) -> None:
@@ -161,6 +167,8 @@ class Engine:
             report.height, report.commit_s = height, commit_s
             for listener in self.listeners:
                 listener(report)
+        if self.witnessing is not None:
+            self.witnessing.durable(self.journal.head())
         if self.snapshot_every_blocks:
             save_if_due(self.journal, self.state, self.snapshot_every_blocks)
 

@@ -22,8 +22,10 @@ from solvent.errors import Problem, SolventError, problem, raise_if
 from solvent.ledger import snapshots
 from solvent.ledger.journal import Journal, MemoryJournal
 from solvent.ledger.recovery import Follower
+from solvent.ledger.signing import Signer
 from solvent.ledger.state import State
 from solvent.ledger.stores import is_there, open_journal
+from solvent.ledger.witness import EVERY_S, FileWitness, Witnessing
 
 MEMORY = "memory"
 SIMULATED, REPLAY, LIVE = "simulated", "replay:", "ccxt:"
@@ -54,6 +56,11 @@ class VenueOptions(msgspec.Struct, frozen=True):
     """How often a live source is asked."""
     endpoint: str | None = None
     """URL in place of a live source's own hosts."""
+    key: str | None = None
+    """File of the key that signs acknowledgements and the journal's head."""
+    witness: str | None = None
+    """File that signed heads are written to."""
+    witness_every_s: float = EVERY_S
 
 
 class Venue:
@@ -83,6 +90,8 @@ class Venue:
         self.engine.close()
         if kind is None:
             snapshots.save(self.engine.journal, self.engine.state)
+            if self.engine.witnessing is not None:
+                self.engine.witnessing.close(self.engine.journal.head())
         self.engine.journal.close()
 
 
@@ -109,12 +118,16 @@ def open_venue(
     not there is then not made.
     """
     policy = read_policy(options.policy or POLICY)
+    signer = _signer(options)
     new = options.store == MEMORY or not is_there(options.store)
     market = _rehearsed(options, policy, say, sleep) if new else None
     say("journal")
     journal: Journal = MemoryJournal() if options.store == MEMORY else open_journal(options.store)
     try:
         engine = Engine(journal, time.time_ns, snapshots.SNAPSHOT_EVERY_BLOCKS, follower)
+        engine.signer = signer
+        if signer is not None and options.witness is not None:
+            engine.witnessing = Witnessing(signer, FileWitness(options.witness), options.witness_every_s)
         if engine.state.height:
             market = _taken_up(options, engine, policy, say, sleep)
         else:
@@ -124,6 +137,16 @@ def open_venue(
     except BaseException:
         journal.close()
         raise
+
+
+def _signer(options: VenueOptions) -> Signer | None:
+    """Who vouches for what is written. Raises SolventError for a key that cannot be used, a witness without a key."""
+    if options.key is not None:
+        return Signer.from_file(options.key)
+    if options.witness is not None:
+        accepted = "--key too: a head that nobody signed proves nothing"
+        raise SolventError(problem("arguments", None, "witness", options.witness, accepted))
+    return None
 
 
 class _Market(NamedTuple):

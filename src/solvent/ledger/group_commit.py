@@ -11,6 +11,7 @@ from typing import Generic, NamedTuple, TypeAlias, TypeVar
 from solvent.domain.events import Entry
 from solvent.errors import SolventError, problem
 from solvent.ledger.journal import Journal
+from solvent.ledger.signing import SignedHead, Signer
 
 Request = TypeVar("Request")
 
@@ -26,6 +27,10 @@ class Committed(NamedTuple):
     height: int
     ts_ns: int
     entries: Sequence[Entry]
+    hash: bytes
+    """Of the block: whoever keeps it can ask later whether the chain still holds it."""
+    signed: SignedHead | None = None
+    """The writer's signature of height and hash, where it has a key."""
 
 
 Decide: TypeAlias = Callable[[Sequence[Request], int], Sequence[Sequence[Entry]]]
@@ -55,15 +60,18 @@ class GroupCommitter(Generic[Request]):
         decide: Decide[Request],
         clock: Callable[[], int] = time.time_ns,
         durable: Callable[[int], None] | None = None,
+        signer: Signer | None = None,
     ) -> None:
         """Starts the writer. `clock` gives nanoseconds since the epoch; should it go back, time stands still.
 
         durable: called in the writer's thread with a block's height once it is durable, before it is answered.
+        signer: signs the block of every answer.
         """
         self._journal = journal
         self._decide = decide
         self._clock = clock
         self._durable = durable
+        self._signer = signer
         self._queue: deque[tuple[Request, _Waiter]] = deque()
         self._change = threading.Condition()
         self._closing = False
@@ -135,7 +143,9 @@ class GroupCommitter(Generic[Request]):
         height = self._journal.commit(entries, ts_ns) if entries else self._journal.head().height
         if entries and self._durable is not None:
             self._durable(height)
-        return [Committed(height, ts_ns, answer) for answer in answers]
+        head = self._journal.head()
+        signed = self._signer.sign(head) if self._signer else None
+        return [Committed(height, ts_ns, answer, head.hash, signed) for answer in answers]
 
     def _stop(self, waiters: list[_Waiter], error: BaseException) -> None:
         with self._change:
