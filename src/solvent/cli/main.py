@@ -23,11 +23,13 @@ class Command(NamedTuple):
 
 
 COMMANDS: dict[str, Command] = {
+    "backtest": Command("solvent.cli.backtest", "backtest_command", "Margins of a model or policy against what came."),
     "backup": Command("solvent.cli.backup", "backup_command", "Copy a journal into a file, while it is written to."),
     "compare": Command("solvent.cli.compare", "compare_command", "The same accounts under several policies."),
     "conform": Command("solvent.cli.conform", "conform_command", "Run reference vectors against our functions."),
     "fetch": Command("solvent.cli.fetch", "fetch_command", "Write candles of an exchange to a file."),
     "journal": Command("solvent.cli.journal", "app", "Verify, export or watch a journal."),
+    "lab": Command("solvent.cli.lab", "app", "Simulate thresholds, cascades and contagion."),
     "liquidation-price": Command(
         "solvent.cli.liquidation_price", "liquidation_price_command", "At which prices accounts are liquidated."
     ),

@@ -11,7 +11,7 @@ from solvent.domain.book import Book
 from solvent.domain.market import Market
 from solvent.domain.policy import Policy
 from solvent.engine.verdicts import verdicts
-from solvent.errors import SolventError, problem
+from solvent.errors import Problem, problem, raise_if
 from solvent.margin.crossings import liquidation_prices
 from solvent.margin.rule import rule
 from solvent.valuation.impact import IMPACT_FACTOR, impact_fraction
@@ -29,6 +29,8 @@ STEP = 0.01
 """Width of a bin in logarithms of the price."""
 EDGES: F64 = np.asarray(np.arange(round(-math.log(1 - MOVE_MOST) / STEP) + 1) * STEP, np.float64)
 """Of the bins."""
+SHOCKS = (0.05, 0.1, 0.2, 0.3)
+"""First moves, parts of the price, that are followed to their end."""
 REFERENCE_SHARE = 0.01
 """Of a day's volume: the size at which the square-root law is made a straight line."""
 SIGMA_DAILY = 0.05
@@ -91,6 +93,16 @@ def market_kappas(market: Market, assets: Sequence[str], volume_default_usd: flo
     return found
 
 
+def options_problems(closed_share: float, kappa: float | None, volume_usd_daily: float) -> list[Problem]:
+    """What is wrong with the figures that a person may state, all at once."""
+    rows = (
+        ("closed_share", closed_share, 0 < closed_share <= 1, "above 0, at most 1"),
+        ("kappa", kappa, kappa is None or 0 <= kappa < math.inf, "a return per USD of 0 or more"),
+        ("volume", volume_usd_daily, 0 < volume_usd_daily < math.inf, "USD a day above 0"),
+    )
+    return [problem("cascade", None, name, value, accepted) for name, value, ok, accepted in rows if not ok]
+
+
 def ladders(book: Book, market: Market, policy: Policy, asset: str, closed_share: float = 1.0) -> list[Ladder]:
     """What falls and rises of one asset liquidate.
 
@@ -117,8 +129,7 @@ def ladders(book: Book, market: Market, policy: Policy, asset: str, closed_share
     SolventError
         As `liquidation_prices` does; for a share outside (0, 1].
     """
-    if not 0 < closed_share <= 1:
-        raise SolventError(problem("cascade", None, "closed_share", closed_share, "above 0, at most 1"))
+    raise_if(options_problems(closed_share, None, 1.0))
     answer = verdicts(book, market, policy)
     margined = np.array([i for i in range(len(book)) if i not in answer.refusals], dtype=np.int64)
     crossings = liquidation_prices(policy, book, market, asset, accounts=margined, exact=False)
@@ -224,6 +235,32 @@ def cascade_frame(found: Sequence[Ladder], kappas: dict[str, float]) -> "pl.Data
         named = pl.DataFrame(columns).with_columns(asset=pl.lit(each.asset), direction=pl.lit(each.direction))
         frames.append(named.select("asset", "direction", *columns))
     return pl.concat(frames)
+
+
+def totals_frame(found: Sequence[Ladder], kappas: dict[str, float]) -> "pl.DataFrame":
+    """Where first moves end: a row a ladder and shock.
+
+    Columns `asset, direction, shock, total` (signed returns, total null where it runs away), `amplification` of the
+    logarithms (null likewise), `liquidated_usd`, `distance`: the least signed move at which R reaches 1, null where
+    it never does, `branching_most`.
+    """
+    import polars as pl
+
+    rows = []
+    for each in found:
+        side = -1 if each.direction == "down" else 1
+        nearest = distance(each, kappas[each.asset])
+        most = kappas[each.asset] * float(each.density_usd.max(initial=0.0))
+        for shock in SHOCKS:
+            end = total_move(each, kappas[each.asset], abs(math.log(1 + side * shock)))
+            runs = math.isinf(end.total)
+            total = None if runs else math.exp(side * end.total) - 1
+            gain = None if runs else end.amplification
+            away = None if math.isnan(nearest) else side * nearest
+            rows.append((each.asset, each.direction, side * shock, total, gain, end.liquidated_usd, away, most))
+    columns = ["asset", "direction", "shock", "total", "amplification", "liquidated_usd", "distance", "branching_most"]
+    kinds = [pl.String, pl.String, *[pl.Float64] * 6]
+    return pl.DataFrame(rows, dict(zip(columns, kinds, strict=True)), orient="row")
 
 
 def heat_frame(found: Sequence[Ladder], kappas: dict[str, float]) -> "pl.DataFrame":

@@ -42,7 +42,7 @@ def exposures_of(
     debts : frame of `debtor, creditor, amount`
         USD, 0 or more; rows of the same pair add up. Who is named here alone has no external assets.
     institutions : frame of `institution, external_assets[, external_liabilities]`
-        USD, 0 or more; a row an institution.
+        USD, 0 or more; a row an institution; no external liabilities where that cell is empty.
     debts_file, institutions_file : str
         How problems name them.
 
@@ -59,7 +59,9 @@ def exposures_of(
         faults.rows(column.is_null().to_numpy(), column.name, column, "a name")
     amount = _amounts(owed, "amount", first)
     assets = _amounts(own, "external_assets", second)
-    outside = _amounts(own, "external_liabilities", second) if "external_liabilities" in own.columns else 0 * assets
+    outside = 0 * assets
+    if "external_liabilities" in own.columns:
+        outside = _amounts(own.with_columns(own["external_liabilities"].fill_null(0)), "external_liabilities", second)
     first.rows((debtor == creditor).fill_null(False).to_numpy(), "creditor", creditor, "another than the debtor")
     second.rows((name.is_duplicated() & name.is_not_null()).to_numpy(), "institution", name, "a row an institution")
     first.found += second.found
@@ -118,8 +120,8 @@ def outcome(held: Exposures, losses: Mapping[str, float], alpha: float = 1.0, be
 
     losses: as for `shocked`. alpha, beta: recoveries, as for `clear`.
 
-    The frame has columns `institution, obligations_usd, equity_usd` (book, before), `payment_usd, paid` (part of what is
-    owed), `defaulted, equity_after_usd`, and `debtrank` (relative loss of equity in [0, 1]). Raises SolventError.
+    The frame has columns `institution, obligations_usd, equity_usd` (book, before), `payment_usd, paid` (part of what
+    is owed), `defaulted, equity_after_usd`, and `debtrank` (relative loss of equity in [0, 1]). Raises SolventError.
     """
     import polars as pl
 
