@@ -15,6 +15,8 @@ from solvent.models.stack import Stack
 CHAMPION = "stack"
 BENCHMARK = "hs-500"
 """What the others are held against."""
+PORTFOLIO_MODEL = "t-copula"
+"""Of all assets together; see `race`."""
 
 MODELS: Mapping[str, Callable[[float, int], Model]] = {
     "hs-250": lambda level, bars: Historical(250),
@@ -33,6 +35,8 @@ MODELS: Mapping[str, Callable[[float, int], Model]] = {
     "stack-es": lambda level, bars: Stack(level, bars, shortfall_level=0.975),
 }
 """name -> a model for (level, bars): most answer for any, the stack tracks one of each."""
+ESTIMATED = frozenset(name for name in MODELS if "garch" in name or "gjr" in name or "stack" in name)
+"""Those that need the extra `models`."""
 
 
 def model_of(name: str, level: float = 0.99, bars: int = 1) -> Model:

@@ -19,6 +19,7 @@ from solvent.models.historical import Historical
 from solvent.models.model import LEAST_RETURNS, Fitted, Model, check_enough
 from solvent.models.procyclicality import stressed_weight
 from solvent.models.returns import SIDES, Side, losses
+from solvent.models.tracker import CLIP, ETA
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -26,15 +27,17 @@ STRESS_WINDOW = 250
 ANCHOR_MOST = 4.0
 """Chosen on eight assets (LTC, XRP, LINK, ADA, BNB, DOGE, TRX, XLM); on BTC and ETH it never binds."""
 WARM_UP = 1000
+BELOW = 1.0 - 1e-12
+"""Keeps a rise within its limit after rounding."""
 
 
 @dataclass(frozen=True)
 class Tracker:
     """How fast the correction follows breaches, and how far it goes (log scale)."""
 
-    speed: float = 0.05
+    speed: float = ETA
     """A breach lifts the margin by nearly so much; a quiet bar releases (1 - level) of it."""
-    clip: float = 0.7
+    clip: float = CLIP
 
     def moved(self, correction: float, breached: bool, level: float) -> float:
         """The correction after a bar: clip(theta + speed (breached - alpha))."""
@@ -53,7 +56,7 @@ class Limiter:
         """The target, within the steps that are allowed from the last margin; the first margin is free."""
         if last is None:
             return target
-        return min(max(target, last * (1.0 - self.down)), last * (1.0 + self.up))
+        return min(max(target, last * (1.0 - self.down)), last * (1.0 + self.up) * BELOW)
 
 
 @dataclass(frozen=True)
