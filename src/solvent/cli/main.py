@@ -25,6 +25,9 @@ class Command(NamedTuple):
 COMMANDS: dict[str, Command] = {
     "backtest": Command("solvent.cli.backtest", "backtest_command", "Margins of a model or policy against what came."),
     "backup": Command("solvent.cli.backup", "backup_command", "Copy a journal into a file, while it is written to."),
+    "collateral": Command(
+        "solvent.cli.collateral", "collateral_command", "Which assets may be collateral, on what terms, and why."
+    ),
     "compare": Command("solvent.cli.compare", "compare_command", "The same accounts under several policies."),
     "conform": Command("solvent.cli.conform", "conform_command", "Run reference vectors against our functions."),
     "fetch": Command("solvent.cli.fetch", "fetch_command", "Write candles of an exchange to a file."),

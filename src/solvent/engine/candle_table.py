@@ -103,6 +103,37 @@ def candle_table(
     return _deduplicated(frame, faults)
 
 
+def candle_assets(frame: pl.DataFrame, file: str, rows: Sequence[int] | None = None) -> list[str]:
+    """The assets of a candle frame, sorted; or those of the given rows (from 1), one each."""
+    faults = Faults(file)
+    frame = frame.rename({name: name.strip().lower() for name in frame.columns}).with_row_index("row", 1)
+    assets = _named(_long(frame), None, file, faults)["asset"]
+    faults.stop()
+    return sorted(assets.unique().to_list()) if rows is None else assets.gather([row - 1 for row in rows]).to_list()
+
+
+def market_cap_table(frame: pl.DataFrame, file: str) -> pl.DataFrame:
+    """`ts` (UTC), `asset`, `market_cap_usd` of a candle frame; no rows without such a column, empty cells left out.
+
+    Raises SolventError with all problems.
+    """
+    faults = Faults(file)
+    frame = frame.rename({name: name.strip().lower() for name in frame.columns}).with_row_index("row", 1)
+    time = _first(frame, TIME_COLUMNS)
+    if time is None or "market_cap_usd" not in frame.columns:
+        kinds = {"ts": pl.Datetime("ns", "UTC"), "asset": pl.String, "market_cap_usd": pl.Float64}
+        return pl.DataFrame(schema=kinds)
+    ts, bad = times_ns(frame[time])
+    _rows(faults, frame, bad, time, "a UTC time: ISO 8601 text or an epoch number")
+    values, wrong = floats(frame["market_cap_usd"])
+    _rows(faults, frame, wrong | (values < 0), "market_cap_usd", "a value of 0 or more")
+    frame = _named(frame, None, file, faults)
+    faults.stop()
+    tidy = frame.select("asset").with_columns(pl.Series("ts", ts), pl.Series("market_cap_usd", values))
+    tidy = tidy.filter(pl.col("market_cap_usd").is_finite() & (pl.col("market_cap_usd") > 0))
+    return tidy.select(pl.from_epoch("ts", "ns").dt.replace_time_zone("UTC"), "asset", "market_cap_usd").sort("ts")
+
+
 def _first(frame: pl.DataFrame, names: Sequence[str]) -> str | None:
     return next((name for name in names if name in frame.columns), None)
 

@@ -4,6 +4,7 @@ import io
 import os
 import tempfile
 import time
+import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
@@ -17,7 +18,7 @@ from solvent.domain.frames import book_from_frame, market_frame, market_from_fra
 from solvent.domain.market import Market
 from solvent.domain.policy import Policy
 from solvent.domain.universe import Universe
-from solvent.engine.candle_table import candle_table, funding_table, is_candle_column
+from solvent.engine.candle_table import candle_assets, candle_table, funding_table, is_candle_column, market_cap_table
 from solvent.engine.market_json import market_json, market_of_json
 from solvent.engine.read import (
     FILE_BYTES_MOST,
@@ -29,7 +30,7 @@ from solvent.engine.read import (
     refuse,
 )
 from solvent.engine.venue_json import Reported, is_venue, venue_book
-from solvent.errors import SolventError, problem
+from solvent.errors import Problem, SolventError, problem
 
 KINDS = {
     ".csv": "csv",
@@ -180,6 +181,29 @@ def read_candles(
     return table.sort("ts", "asset", "venue")
 
 
+def read_sound_candles(
+    path: str | Path, assets: Sequence[str] | None = None, end_ns: int | None = None
+) -> tuple[pl.DataFrame, dict[str, Problem]]:
+    """As `read_candles` of one file, without the assets that have a faulty row; and the first fault of each.
+
+    Wanted assets that the file does not have are left out. Raises SolventError for faults of the whole file.
+    """
+    frame, file = _table(path, is_candle_column)
+    faulty: dict[str, Problem] = {}
+    while True:
+        found = candle_assets(frame, file)
+        names = [each for each in found if each not in faulty and (assets is None or each in assets)]
+        try:
+            return candle_table(frame, file, names, None, end_ns, partial=True), faulty
+        except SolventError as error:
+            rows = {each.row: each for each in error.problems if each.row is not None}
+            blamed = candle_assets(frame, file, list(rows))
+            if not rows or any(name in faulty for name in blamed):
+                raise
+            for name, each in zip(blamed, rows.values(), strict=True):
+                faulty.setdefault(name, each)
+
+
 def read_funding(path: str | Path) -> pl.DataFrame:
     """Funding payments `ts, asset, rate, hours`; see `funding_table`. Raises SolventError with all problems."""
     return funding_table(*_table(path, is_candle_column))
@@ -188,6 +212,28 @@ def read_funding(path: str | Path) -> pl.DataFrame:
 def read_rows(path: str | Path) -> tuple[pl.DataFrame, str]:
     """Any table as it stands, and the file's name for what is wrong with it. Raises SolventError."""
     return _table(path, lambda _: True)
+
+
+def read_market_caps(path: str | Path) -> pl.DataFrame:
+    """Values of all units `ts, asset, market_cap_usd` of a candle file; no rows where it has none.
+
+    Raises SolventError with all problems.
+    """
+    frame, file = _table(path, lambda name: is_candle_column(name) or name == "market_cap_usd")
+    return market_cap_table(frame, file)
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """The tables of a TOML file. Raises SolventError."""
+    try:
+        return tomllib.loads(_bytes(Path(path), TOML_BYTES_MOST).decode("utf-8"))
+    except (UnicodeDecodeError, RecursionError, ValueError) as error:
+        refuse(Path(path).name, "toml", str(error), "valid TOML in UTF-8")
+
+
+def read_own_toml(room: str, name: str) -> dict[str, Any]:
+    """The tables of a TOML file that is part of the package: `read_own_toml("models/collateral", "rules")`."""
+    return tomllib.loads(resources.files("solvent").joinpath(*room.split("/"), f"{name}.toml").read_text("utf-8"))
 
 
 def _table(path: str | Path, wanted: Callable[[str], bool]) -> tuple[pl.DataFrame, str]:

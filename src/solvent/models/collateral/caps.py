@@ -56,13 +56,13 @@ def asset_cap(
     if not (isfinite(volume_usd_daily) and volume_usd_daily > 0.0):
         return Cap(0.0, "no known volume")
     caps = [
-        Cap(participation * volume_usd_daily * CAP_DAYS, f"{participation:.0%} of volume for {CAP_DAYS:g} days"),
+        Cap(participation * volume_usd_daily * CAP_DAYS, f"{participation:.0%} of volume in {CAP_DAYS:g} days"),
     ]
     if market_cap_usd is not None and isfinite(market_cap_usd):
         caps.append(Cap(SUPPLY_SHARE * market_cap_usd, f"{SUPPLY_SHARE:.0%} of supply"))
     if reflexive:
         cap = reflexivity_cap_usd(volume_usd_daily, period_days, participation)
-        caps.append(Cap(cap, f"reflexive: {REFLEXIVITY:g} x {participation:.0%} of volume for {period_days:g} days"))
+        caps.append(Cap(cap, f"reflexive: {REFLEXIVITY:g} x {participation:.0%} of a day x {period_days:g}"))
     lowest = min(caps)
     return Cap(share * lowest.usd, lowest.reason if share == 1.0 else f"{share:.0%} of {lowest.reason}")
 

@@ -16,7 +16,7 @@ Redemption = Literal["none", "open", "limited", "suspended"]
 
 
 class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Facts that held for a time only."""
+    """Facts that held for a time only: from the first day that began with them known."""
 
     start: date = msgspec.field(name="from")
     source: str
@@ -103,6 +103,15 @@ def facts_at(facts: Facts, day: date) -> Facts:
             stated = {name: getattr(change, name) for name in names if getattr(change, name) is not None}
             facts = msgspec.structs.replace(facts, **stated)
     return facts
+
+
+def backs_algorithmic(asset: str, known: Mapping[str, Facts], day: date) -> bool:
+    """Whether an algorithmic stablecoin of that day is redeemed into the asset, which is then minted as it fails."""
+    return any(
+        asset in facts.backing and facts.launched <= day
+        for facts in known.values()
+        if facts.stablecoin == "algorithmic"
+    )
 
 
 def is_affiliated(asset: str, own_token: str, known: Mapping[str, Facts]) -> bool:

@@ -13,10 +13,11 @@ Values = Mapping[str, Value]
 FIELDS: Mapping[str, type] = {
     "volume_usd_daily": float, "market_cap_usd": float, "spread": float, "amihud": float,
     "liquidity_score": float, "liquidity_tier": float,
-    "age_days": float, "history_days": float, "sigma_daily": float, "price_usd": float, "peg_shortfall": float,
+    "age_days": float, "history_days": float, "sigma_daily": float, "worst_fall_daily": float, "price_usd": float,
+    "peg_shortfall": float,
     "reserve_quality": float, "exit_days": float,
     "kind": str, "stablecoin": str, "issuer": str, "custody": str, "custodian": str, "wrapping": str,
-    "redemption": str, "chain": str, "represents": str, "affiliated": bool,
+    "redemption": str, "chain": str, "represents": str, "affiliated": bool, "backs_algorithmic": bool,
 }  # fmt: skip
 """What a leaf may ask for."""
 COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {

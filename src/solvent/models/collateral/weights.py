@@ -12,6 +12,8 @@ from solvent.valuation.tiers import F64
 
 EDGE_SHARES = (0.02, 0.10, 0.50)
 """Edges of the tiers as shares of a day's volume; the last is the cap's share where volume sets it."""
+LAST_TIER_FROM = 0.9
+"""Of the cap: no tier begins so close to it."""
 DIGITS = 2
 """Significant digits of the edges, which people read."""
 
@@ -59,7 +61,7 @@ def size_tiers(
         Of a day's volume, rising: where each tier ends. The last tier goes on to the cap.
     """
     ends = np.array([_rounded(share * volume_usd_daily) for share in shares])
-    ends = np.append(ends[ends < cap_usd], cap_usd)
+    ends = np.append(ends[ends < LAST_TIER_FROM * cap_usd], cap_usd)
     if not (np.isfinite(ends).all() and ends[0] > 0.0) or len(ends) < 2:
         return SizeTiers((), ())
     charge = ends * haircut(ends)

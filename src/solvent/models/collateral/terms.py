@@ -1,0 +1,49 @@
+"""Assessments as the tables of a `portfolio` policy: collateral terms, limits, joint scenarios."""
+
+from collections.abc import Iterable
+from math import ceil, floor, isfinite
+from typing import Any
+
+from solvent.models.collateral.assess import Assessment
+
+RATE_DIGITS = 4
+
+
+def collateral_table(assessments: Iterable[Assessment]) -> dict[str, dict[str, Any]]:
+    """`[margin.collateral]`: terms of each eligible asset; who is not listed has weight zero.
+
+    Haircuts are full ones, not `scanned`: the price's own risk is in them. Rates are rounded up, caps down.
+    """
+    found = {}
+    for each in assessments:
+        if each.eligible:
+            edges = [edge for edge in each.tiers.edges_usd if edge < each.cap.usd]
+            found[each.asset] = {
+                "haircut_initial": _up(each.haircut),
+                "haircut_maintenance": _up(each.haircut_maintenance),
+                "borrow_initial": _up(each.borrow_initial),
+                "borrow_maintenance": _up(each.borrow_maintenance),
+                "tier_edges_usd": edges,
+                "tier_add": list(each.tiers.add[: len(edges)]),
+                "cap_usd": floor(each.cap.usd),
+            }
+    return found
+
+
+def limits_table(assessments: Iterable[Assessment]) -> dict[str, dict[str, int]]:
+    """`[limits]`: deposits of each eligible asset in all, its cap."""
+    return {
+        each.asset: {"total_usd": floor(each.cap.usd)}
+        for each in assessments
+        if each.eligible and isfinite(each.cap.usd)
+    }
+
+
+def crashes_table(assessments: Iterable[Assessment]) -> dict[str, dict[str, float]]:
+    """`[margin.crashes]`: the joint scenario of each algorithmic coin that is admitted."""
+    return {f"{each.asset} depeg": dict(each.scenario) for each in assessments if each.eligible and each.scenario}
+
+
+def _up(rate: float) -> float:
+    scale: int = 10**RATE_DIGITS
+    return min(1.0, ceil(rate * scale - 1e-9) / scale)
