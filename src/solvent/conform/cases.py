@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 from solvent.conform.core import Adapter
 
-FAMILIES = ("lending", "derivatives", "risk_systemic", "risk_collateral", "risk_statistics")
+FAMILIES = ("lending", "derivatives", "risk_systemic", "risk_collateral", "risk_statistics", "risk_models")
 """Modules of this room with a table `CASES`; one that is not installed is left out."""
 
 

@@ -69,7 +69,7 @@ def ewma_correlations(returns: F64, decay: float) -> F64:
     scale = np.sqrt(np.maximum(np.diag(covariance), 1e-300))
     correlations = np.clip(covariance / np.outer(scale, scale), -1.0, 1.0)
     np.fill_diagonal(correlations, 1.0)
-    return correlations
+    return np.asarray(correlations)
 
 
 def shrunk(correlations: F64, share: float = SHRINKAGE) -> F64:

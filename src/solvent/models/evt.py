@@ -33,10 +33,8 @@ class Pareto:
     """Of all observations, those above the threshold."""
 
     def quantile(self, level: float) -> float:
-        """u + beta/xi ((n/N_u (1 - q))^-xi - 1). Raises ValueError for a level below the threshold's."""
+        """u + beta/xi ((n/N_u (1 - q))^-xi - 1), for levels above the threshold's own."""
         ratio = (1.0 - level) / self.share
-        if ratio > 1.0 + 1e-12:
-            raise ValueError(f"{level}: at least {1.0 - self.share}, the threshold's level")
         if abs(self.shape) < 1e-9:
             return self.threshold - self.scale * math.log(ratio)
         return float(self.threshold + self.scale / self.shape * (ratio**-self.shape - 1.0))

@@ -149,20 +149,23 @@ def estimate_t(returns: F64, kind: Kind, estimated_at: int) -> GarchFilter:
     )
 
 
-def arch_fit(returns: F64, kind: Kind, distribution: Any, cov_type: Any = "classic", **spec: Any) -> Any:
-    """arch's own result: constant mean, order one, presample variance the mean squared residual.
+def arch_fit(
+    returns: F64, kind: Kind, distribution: Any, cov_type: Any = "classic", backcast: Any = "mean square", **spec: Any
+) -> Any:
+    """arch's own result: constant mean, order one.
 
-    returns: in percent. spec: what else `arch_model` takes, such as `power`. cov_type: "classic" gives standard
-    errors from the Hessian, "robust" those of Bollerslev and Wooldridge.
+    returns: in percent. cov_type: "classic" gives standard errors from the Hessian, "robust" those of Bollerslev
+    and Wooldridge. backcast: presample variance, by default the mean squared residual; None is arch's own.
+    spec: what else `arch_model` takes, such as `power`.
     """
     from arch import arch_model
 
-    volatility = {"garch": ("GARCH", 0), "gjr": ("GARCH", 1), "egarch": ("EGARCH", 1)}
-    name, asymmetric = volatility[kind]
+    name, asymmetric = {"garch": ("GARCH", 0), "gjr": ("GARCH", 1), "egarch": ("EGARCH", 1)}[kind]
     stated = {"vol": name, "p": 1, "o": asymmetric, "q": 1, "rescale": False, **spec}
     model = arch_model(returns, mean="Constant", dist=distribution, **stated)
-    presample = float(np.var(returns))
-    backcast = math.log(presample) if kind == "egarch" else presample
+    if backcast == "mean square":
+        variance = float(np.var(returns))
+        backcast = math.log(variance) if kind == "egarch" else variance
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         return model.fit(disp="off", show_warning=False, backcast=backcast, cov_type=cov_type)

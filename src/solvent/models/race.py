@@ -9,7 +9,7 @@ from solvent.models.backtests.summary import KEYS, summarise
 from solvent.models.catalogue import BENCHMARK, PORTFOLIO_MODEL, model_of
 from solvent.models.copula import TCopula, portfolio_returns
 from solvent.models.history import History
-from solvent.models.returns import SIDES, compounded, losses, log_loss
+from solvent.models.returns import SIDES, compounded, log_loss, losses
 from solvent.models.walk_forward import FORECASTS, walk_forward
 
 P_VALUES = ("kupiec_p", "independence_p", "conditional_coverage_p", "dq_p", "first_failure_p")
