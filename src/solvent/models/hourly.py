@@ -1,0 +1,253 @@
+"""The hourly layer: margins of the next hour from candles, predicted where a prediction has earned it.
+
+Each model forecasts a volatility for every hour; filtered historical simulation makes the quantile of each side.
+`hourly` is the governed one: the mean of HAR and boosting, tracked, watched for drift against the champion (EWMA),
+and held to it: at most a quarter below it, and exactly it where a feature is missing or the prediction has failed.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from solvent.errors import SolventError, problem
+from solvent.models import boosting, drift, har
+from solvent.models.backtests.coverage import promised
+from solvent.models.backtests.scores import pinball
+from solvent.models.features import CORE_GROUPS, HAR_HOURS, chosen, matrix, range_variance
+from solvent.models.hours import HOUR_NS, Hours, assets_of, hours
+from solvent.models.kernel_hourly import ewma_variance, filtered_tail, tracked
+from solvent.models.ranges import log_variance
+from solvent.models.returns import SIDES, losses
+from solvent.models.walk_forward import FORECASTS
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+
+WARM_UP_HOURS = 240 * 24
+"""Hours before the first forecast; the first fit is made halfway, so that residuals are out of sample too."""
+FIRST_FIT_HOURS = WARM_UP_HOURS // 2
+PURGE_HOURS = 1
+"""Left out between the last hour learnt from and the first one forecast."""
+RESIDUAL_HOURS = 365 * 24
+RESIDUALS_LEAST = 30 * 24
+ELASTICITY = 0.9
+"""Margins follow sigma^0.9: a forecast of volatility is uncertain, and more so the further it is from usual."""
+DECAY = 0.94
+SEED_HOURS = 168
+GARCH_HOURS = 240 * 24
+TRACKER_STEP = 0.01
+TRACKER_MOST = 0.7
+LIFT = 0.2
+"""On the logarithm, for the hour after a breach on that side: shocks come in pairs before any range shows them."""
+FLOOR = 0.75
+"""Of the champion's margin: a prediction may lower a margin by a quarter at most; raise it, it may further."""
+
+CHAMPION = "ewma-fhs"
+GOVERNED = "hourly"
+MODELS = (CHAMPION, "garch-t-fhs", "har-fhs", "har-hour-fhs", "boosting-fhs", "mean-fhs", GOVERNED)
+ESTIMATED = frozenset({"garch-t-fhs", "boosting-fhs", "mean-fhs", GOVERNED})
+"""Those that need the extra `models`."""
+
+
+class Margins(msgspec.Struct, frozen=True, eq=False):
+    """VaR and ES of both sides for each hour, from what came before it."""
+
+    values: F64
+    """(T, 4): VaR and ES of a long, VaR and ES of a short, in log returns; NaN where there is no forecast."""
+    note: tuple[tuple[Bool, str], ...] = ()
+    """(T,) where another model speaks, and why; the first that holds counts."""
+
+    def side(self, number: int) -> tuple[F64, F64]:
+        return self.values[:, 2 * number], self.values[:, 2 * number + 1]
+
+
+def forecast(
+    candles: pl.DataFrame,
+    level: float = 0.99,
+    *,
+    models: Sequence[str] = (GOVERNED,),
+    assets: Sequence[str] | None = None,
+    ahead: bool = False,
+) -> pl.DataFrame:
+    """Forecasts of every hour after the warm-up, by each model, both sides: the frame `FORECASTS`, in log returns.
+
+    candles: hourly, see `hours`. Hours without a return (gaps, a change of venue) are not in the frame. Where a
+    model has no forecast the champion's stands, and `note` says why. ahead: the hour after the last candle is
+    added, its loss null. Raises SolventError for unknown models, for candles that are not hourly and for assets
+    with less history than the warm-up.
+    """
+    unknown = [name for name in models if name not in MODELS]
+    if unknown:
+        raise SolventError(*(problem("models", None, "name", name, f"one of {', '.join(MODELS)}") for name in unknown))
+    wanted = assets_of(candles) if assets is None else assets
+    return pl.concat([_of_asset(hours(candles, asset, ahead=ahead), level, models) for asset in wanted])
+
+
+def _of_asset(of: Hours, level: float, models: Sequence[str]) -> pl.DataFrame:
+    if len(of) <= WARM_UP_HOURS:
+        accepted = f"more than {WARM_UP_HOURS} hours: what comes before is for warming up"
+        raise SolventError(problem("candles", None, "ts", f"{of.asset}: {len(of)} hours", accepted))
+    race = Race(of, level)
+    core = race.margins(CHAMPION)
+    rows = np.isfinite(of.returns) & np.isfinite(core.values[:, 0]) & (np.arange(len(of)) >= WARM_UP_HOURS)
+    rows[-1] |= np.isnan(of.close[-1]) and np.isfinite(core.values[-1, 0])
+    return pl.concat([_frame(of, race.margins(name), name, level, rows) for name in models])
+
+
+class Race:
+    """All models of one asset on the same hours; what several of them share is made once."""
+
+    def __init__(self, of: Hours, level: float) -> None:
+        self.of = of
+        self.level = level
+        self.refits = refits(of.ts_ns)
+        self._log_variances: dict[str, F64] = {}
+        self._margins: dict[str, Margins] = {}
+
+    def log_variance(self, name: str) -> F64:
+        """(T,) forecast of the logarithm of the variance of each hour, known before it."""
+        if name not in self._log_variances:
+            self._log_variances[name] = FORECASTERS[name](self)
+        return self._log_variances[name]
+
+    def margins(self, name: str) -> Margins:
+        """By model; where it has no forecast the champion's."""
+        if name not in self._margins:
+            self._margins[name] = self._governed() if name == GOVERNED else self._filtered(name)
+        return self._margins[name]
+
+    def _filtered(self, name: str) -> Margins:
+        own = tail(self.of.returns, self.log_variance(name), self.level, 1.0 if name == CHAMPION else ELASTICITY)
+        if name == CHAMPION:
+            return Margins(own)
+        missing = np.isnan(own[:, 0])
+        return Margins(np.where(missing[:, None], self.margins(CHAMPION).values, own), ((missing, MISSING),))
+
+    def _governed(self) -> Margins:
+        core = self.margins(CHAMPION).values
+        own = tail(self.of.returns, self.log_variance("mean-fhs"), self.level, ELASTICITY)
+        return governed(core, own, self.of.returns, self.level)
+
+
+MISSING = "a feature is missing: ewma-fhs"
+DRIFTED = "worse than ewma-fhs of late: ewma-fhs"
+FLOORED = "held at 75 % of ewma-fhs"
+
+
+def governed(core: F64, predicted: F64, returns: F64, level: float) -> Margins:
+    """The margin that is charged: the tracked prediction where it is trusted, never below `FLOOR` of the core.
+
+    core, predicted: (T, 4), see `Margins`. returns: (T,) log returns. The prediction is tracked and watched in
+    the shadow too, while the core speaks. Hour t uses returns before t alone.
+    """
+    alpha = promised(level)
+    values = core.copy()
+    scores = np.zeros((2, len(returns)))
+    shadow = np.empty_like(core)
+    for number, side in enumerate(SIDES):
+        loss = losses(returns, side)
+        column = slice(2 * number, 2 * number + 2)
+        factor = np.exp(tracked(predicted[:, 2 * number], loss, alpha, TRACKER_STEP, TRACKER_MOST, LIFT))
+        shadow[:, column] = predicted[:, column] * factor[:, None]
+        for row, margin in enumerate((shadow[:, 2 * number], core[:, 2 * number])):
+            scores[row] += pinball(-loss, -margin, alpha)
+    known = np.isfinite(scores).all(axis=0)
+    trusted = drift.trusted(*np.where(known, scores, np.nan))
+    missing = np.isnan(shadow[:, 0])
+    used = trusted & ~missing
+    values[used] = np.maximum(shadow, FLOOR * core)[used]
+    floored = used & (shadow < FLOOR * core).any(axis=1)
+    return Margins(values, ((missing, MISSING), (~trusted, DRIFTED), (floored, FLOORED)))
+
+
+def tail(returns: F64, log_variances: F64, level: float, elasticity: float = ELASTICITY) -> F64:
+    """(T, 4) filtered historical simulation over forecasts of variance: VaR and ES of a long and of a short."""
+    found: F64 = filtered_tail(
+        returns, np.exp(0.5 * elasticity * log_variances), level, RESIDUAL_HOURS, RESIDUALS_LEAST
+    )
+    return found
+
+
+def refits(ts_ns: I64) -> I64:
+    """Rows from which new fits hold: after the first half of the warm-up, then at the start of every month."""
+    month = ts_ns.astype("datetime64[ns]").astype("datetime64[M]")
+    turns = np.flatnonzero(month[1:] != month[:-1]) + 1
+    return np.append(FIRST_FIT_HOURS, turns[turns > FIRST_FIT_HOURS])
+
+
+def _ewma(race: Race) -> F64:
+    return np.asarray(np.log(np.maximum(ewma_variance(race.of.returns, DECAY, SEED_HOURS), 1e-16)))
+
+
+def _garch(race: Race) -> F64:
+    """GARCH(1,1)-t, estimated monthly on the last 240 days; missing returns are skipped over."""
+    from solvent.models.garch import Garch
+
+    r = race.of.returns
+    out = np.full(len(r), np.nan)
+    estimator = Garch("garch", window=GARCH_HOURS, refit_every=1)
+    for start, stop in zip(race.refits, np.append(race.refits[1:], len(r)), strict=True):
+        there = np.flatnonzero(np.isfinite(r[:stop]))
+        past = np.count_nonzero(there < start - PURGE_HOURS)
+        known = r[there]
+        variances = estimator.estimate(known[:past]).variances(known)
+        rows = np.arange(start, stop)
+        out[rows] = np.log(variances[np.searchsorted(there, rows)])
+    return out
+
+
+def _har(race: Race, hour_of_day: I64 | None = None) -> F64:
+    names = [f"log_range_variance_{n}h" for n in HAR_HOURS]
+    features = [f for f in chosen(("volatility",), race.of) if f.name in names]
+    X = har.design(matrix(race.of, features), hour_of_day)
+    return har.forecasts(X, target(race.of), race.refits, PURGE_HOURS)
+
+
+def _har_hour(race: Race) -> F64:
+    return _har(race, race.of.ts_ns // HOUR_NS % 24)
+
+
+def _boosting(race: Race) -> F64:
+    X = matrix(race.of, chosen(CORE_GROUPS, race.of))
+    found, _ = boosting.forecasts(X, target(race.of), race.refits, PURGE_HOURS)
+    return found
+
+
+def _mean(race: Race) -> F64:
+    return 0.5 * (race.log_variance("har-hour-fhs") + race.log_variance("boosting-fhs"))
+
+
+FORECASTERS: Mapping[str, Callable[[Race], F64]] = {
+    CHAMPION: _ewma,
+    "garch-t-fhs": _garch,
+    "har-fhs": _har,
+    "har-hour-fhs": _har_hour,
+    "boosting-fhs": _boosting,
+    "mean-fhs": _mean,
+}
+
+
+def target(of: Hours) -> F64:
+    """(T,) what is learnt: the logarithm of the range variance of each hour."""
+    return log_variance(range_variance(of))
+
+
+def _frame(of: Hours, margins: Margins, name: str, level: float, rows: Bool) -> pl.DataFrame:
+    note = np.full(len(of), None, dtype=object)
+    for where, why in reversed(margins.note):
+        note[where] = why
+    when = pl.from_epoch(pl.Series("ts", of.ts_ns[rows]), "ns").dt.replace_time_zone("UTC").cast(FORECASTS["ts"])
+    parts = []
+    for number, side in enumerate(SIDES):
+        margin, shortfall = margins.side(number)
+        columns = {"ts": when, "asset": of.asset, "side": side, "model": name, "level": level, "margin": margin[rows]}
+        columns |= {"shortfall": shortfall[rows], "loss": losses(of.returns, side)[rows]}
+        columns |= {"note": pl.Series(note[rows].tolist(), dtype=pl.String)}
+        parts.append(
+            pl.DataFrame(columns, schema_overrides=dict(FORECASTS)).with_columns(pl.col("loss").fill_nan(None))
+        )
+    return pl.concat(parts)
