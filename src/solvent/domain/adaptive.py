@@ -57,6 +57,8 @@ class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
     first_ns: int
     last_ns: int
     rows: tuple[EvidenceRow, ...]
+    bar_s: int = 300
+    """Length of the bars that prices were taken at."""
     reason: str = ""
     """In words, for people."""
 

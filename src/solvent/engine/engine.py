@@ -116,6 +116,11 @@ class Engine:
             self._committer = GroupCommitter(self.journal, self._decide_block, self.clock, self._durable, self.signer)
         return self._committer
 
+    @property
+    def serving(self) -> bool:
+        """Whether commands are taken by `submit`; else by `execute`."""
+        return self._committer is not None
+
     def close(self) -> None:
         """Commit what has gathered and stop."""
         if self._committer is not None:

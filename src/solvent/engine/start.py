@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+import msgspec
+
 from solvent.domain import commands as c
 from solvent.domain.book import Book
 from solvent.domain.events import Entry, Refused
@@ -71,7 +73,7 @@ def with_cash(tick: Tick, cash: Iterable[str] = (HOUSE_CASH,)) -> Tick:
     par = tuple(SourcePrice(name, PAR, 1.0) for name in cash if name not in priced)
     if not par:
         return tick
-    return Tick(tick.ts_ns, (*tick.prices, *par), tick.volume_usd_daily, tick.vol_annual, tick.funding_rate, tick.last)
+    return msgspec.structs.replace(tick, prices=(*tick.prices, *par))
 
 
 def begin(engine: Engine, policy: Policy, instruments: Iterable[Instrument], first: Tick) -> None:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -26,6 +26,9 @@ from solvent.ledger.signing import Signer
 from solvent.ledger.state import State
 from solvent.ledger.stores import is_there, open_journal
 from solvent.ledger.witness import EVERY_S, FileWitness, Witnessing
+
+if TYPE_CHECKING:
+    from solvent.engine.adaptive.runner import Adapter
 
 MEMORY = "memory"
 SIMULATED, REPLAY, LIVE = "simulated", "replay:", "ccxt:"
@@ -61,13 +64,22 @@ class VenueOptions(msgspec.Struct, frozen=True):
     witness: str | None = None
     """File that signed heads are written to."""
     witness_every_s: float = EVERY_S
+    adaptive_every: int = 0
+    """Let the policy change while the venue runs, on evidence looked at every so many ticks; 0: it stays as it is."""
 
 
 class Venue:
     """An engine that serves, and the ticks still to come. A context: leaving it closes engine and journal."""
 
-    def __init__(self, engine: Engine, source: Source, ticks: Iterator[Tick], clock: "MarketClock | None") -> None:
-        self.engine, self.source = engine, source
+    def __init__(
+        self,
+        engine: Engine,
+        source: Source,
+        ticks: Iterator[Tick],
+        clock: "MarketClock | None",
+        adapter: "Adapter | None" = None,
+    ) -> None:
+        self.engine, self.source, self.adapter = engine, source, adapter
         self._ticks, self._clock = ticks, clock
 
     def run(self) -> Iterator[TickReport]:
@@ -75,9 +87,11 @@ class Venue:
         for tick in self._ticks:
             if self._clock is not None:
                 self._clock.ts_ns = tick.ts_ns
-            report = self.engine.tick(tick)
+            report = self.engine.tick(tick if self.adapter is None else self.adapter.before_tick(tick))
             if isinstance(self.source, Simulated):
                 self.source.after(sold_usd(self.engine, report))
+            if self.adapter is not None:
+                self.adapter.after_tick()
             yield report
 
     def __enter__(self) -> "Venue":
@@ -212,8 +226,17 @@ def _serving(options: VenueOptions, engine: Engine, market: _Market, say: Say) -
         engine.clock = clock = MarketClock(engine.state.ts_ns)
     say(f"margin of {len(engine.state.accounts):,} accounts")
     engine.risk.statement()  # kernels for many accounts are compiled here, before anybody watches
+    adapter = _adapter(options, engine, say) if options.adaptive_every else None
     engine.serve()
-    return Venue(engine, market.source, market.later, clock)
+    return Venue(engine, market.source, market.later, clock, adapter)
+
+
+def _adapter(options: VenueOptions, engine: Engine, say: Say) -> "Adapter":
+    """Raises SolventError where the policy's rule has nothing to adapt, or the model's packages are missing."""
+    from solvent.engine.adaptive.runner import Adapter
+
+    say("adaptive policy: past marks")
+    return Adapter(engine, options.adaptive_every)
 
 
 def _refuse_changes(options: VenueOptions, state: State) -> None:

@@ -87,6 +87,7 @@ class Candles:
             usd = _quote_prices(now)
             prices = []
             volumes: dict[str, float] = {}
+            by_source: dict[str, dict[str, float]] = {}
             for one, i in now:
                 asset, rate = one.series.asset, usd.get(one.series.quote, 1.0)
                 age_s = max(0, ts_ns - one.due[i]) / 1e9
@@ -94,11 +95,13 @@ class Candles:
                 volume = one.volume_daily[i]
                 if volume is not None and age_s == 0.0:
                     volumes[asset] = volumes.get(asset, 0.0) + volume * rate
+                    venues = by_source.setdefault(asset, {})
+                    venues[one.series.venue] = venues.get(one.series.venue, 0.0) + volume * rate
             rates: dict[str, float] = {}
             while paid < len(self._funding) and self._funding[paid][0] <= ts_ns:
                 rates[self._funding[paid][1]] = self._funding[paid][2]
                 paid += 1
-            yield Tick(ts_ns, tuple(prices), volumes, {}, rates, bool(closing[k]))
+            yield Tick(ts_ns, tuple(prices), volumes, {}, rates, bool(closing[k]), by_source)
 
 
 class _Plan(NamedTuple):

@@ -46,10 +46,11 @@ class Live:
                 SourcePrice(asset, source, price, (now - stamp) / 1e9)
                 for (asset, source), (price, stamp) in sorted(self._last.items())
             )
-            volumes: dict[str, float] = {}
-            for (asset, _), volume in self._volume.items():
-                volumes[asset] = volumes.get(asset, 0.0) + volume
-            yield Tick(now, prices, volumes, {}, {}, True)
+            volumes: dict[str, dict[str, float]] = {}
+            for (asset, source), volume in self._volume.items():
+                volumes.setdefault(asset, {})[source] = volume
+            sums = {asset: sum(rows.values()) for asset, rows in volumes.items()}
+            yield Tick(now, prices, sums, {}, {}, True, volumes)
             self._sleep(self.period_s)
 
     def _poll(self) -> SolventError | None:

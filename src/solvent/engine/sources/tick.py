@@ -35,6 +35,8 @@ class Tick(msgspec.Struct, frozen=True, omit_defaults=True):
     """By asset: fraction of notional paid by longs at the funding time that this tick is at."""
     last: bool = False
     """Whether this tick closes its candle or step (reports sample there)."""
+    volume_by_source: dict[str, dict[str, float]] = {}
+    """By asset and source, where the feed tells them apart; `volume_usd_daily` is their sum."""
 
 
 class Source(Protocol):
