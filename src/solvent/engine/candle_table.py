@@ -21,6 +21,7 @@ VENUE_COLUMNS = ("venue", "exchange", "market", "source")
 PRICES = ("open", "high", "low", "close")
 TURNOVER_MOST_USD_DAILY = 1e12
 """A plain `volume` counts coins, unless that made more turnover in a day than any market has: then USD."""
+MARKET_CAPS: dict[str, Any] = {"ts": pl.Datetime("ns", "UTC"), "asset": pl.String, "market_cap_usd": pl.Float64}
 FUNDING_HOURS = 8
 """Interval of a funding rate whose column does not name one."""
 
@@ -121,8 +122,7 @@ def market_cap_table(frame: pl.DataFrame, file: str) -> pl.DataFrame:
     frame = frame.rename({name: name.strip().lower() for name in frame.columns}).with_row_index("row", 1)
     time = _first(frame, TIME_COLUMNS)
     if time is None or "market_cap_usd" not in frame.columns:
-        kinds = {"ts": pl.Datetime("ns", "UTC"), "asset": pl.String, "market_cap_usd": pl.Float64}
-        return pl.DataFrame(schema=kinds)
+        return pl.DataFrame(schema=MARKET_CAPS)
     ts, bad = times_ns(frame[time])
     _rows(faults, frame, bad, time, "a UTC time: ISO 8601 text or an epoch number")
     values, wrong = floats(frame["market_cap_usd"])

@@ -132,14 +132,15 @@ def _fits(value: Any, kind: type) -> bool:
     return isinstance(value, kind)
 
 
-def verdict(node: Node, values: Values) -> Verdict:
-    """Whether a condition holds. What is unknown stays unknown through NOT, so that no gap in the data admits.
+def verdict(node: Node, values: Values, denied: bool = False) -> Verdict:
+    """Whether a condition holds; `denied` words the reasons of what stands below a NOT.
 
     Kleene's three-valued logic: an AND with a False is False, an OR with a True is True, whatever else is unknown.
+    What is unknown stays unknown through NOT, so that no gap in the data admits.
     """
     if isinstance(node, Leaf):
-        return _leaf_verdict(node, values)
-    below = [verdict(each, values) for each in node.nodes]
+        return _leaf_verdict(node, values, denied)
+    below = [verdict(each, values, denied != (node.operator == "not")) for each in node.nodes]
     if node.operator == "not":
         inner = below[0]
         return Verdict(None if inner.holds is None else not inner.holds, inner.reasons)
@@ -151,9 +152,9 @@ def verdict(node: Node, values: Values) -> Verdict:
     return Verdict(holds, tuple(reason for x in below if x.holds is holds for reason in x.reasons))
 
 
-def _leaf_verdict(leaf: Leaf, values: Values) -> Verdict:
+def _leaf_verdict(leaf: Leaf, values: Values, denied: bool) -> Verdict:
     found = values.get(leaf.field)
-    wanted = f"{leaf.comparison} {shown(leaf.value)}"
+    wanted = f"{'not ' if denied else ''}{leaf.comparison} {shown(leaf.value)}"
     if found is None or (isinstance(found, float) and isnan(found)):
         return Verdict(None, (f"{leaf.field} is unknown, asked for {wanted}",))
     holds = COMPARISONS[leaf.comparison](found, leaf.value)

@@ -77,7 +77,8 @@ def kappa_tilde(execution: Execution, risk_aversion: float) -> float:
 def kappa(execution: Execution, risk_aversion: float) -> float:
     """The urgency of the discrete schedule: cosh(kappa tau) = 1 + (kappa~ tau)^2 / 2. Raises SolventError."""
     # The same equation by the half angle, which does not cancel where kappa~ tau is small.
-    return float(2.0 / execution.tau * np.arcsinh(0.5 * kappa_tilde(execution, risk_aversion) * execution.tau))
+    urgency = kappa_tilde(execution, risk_aversion)
+    return float(2.0 / execution.tau * np.arcsinh(0.5 * urgency * execution.tau))
 
 
 def holdings(execution: Execution, risk_aversion: float) -> F64:
