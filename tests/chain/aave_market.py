@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from solvent.chain.abi import call_data, checksum, decode, encode, selector, signature, type_of
 from tests.chain.mocks import mock
 from tests.chain.nodes import Deployer
+
+from solvent.chain.abi import call_data, checksum, encode, selector, signature, type_of
 
 ARTIFACTS = "@aave/core-v3/artifacts/contracts"
 RAY = 10**27
@@ -133,6 +134,3 @@ class AaveMarket:
 def token_balance(deployer: Deployer, token: str, owner: str) -> int:
     """Atoms of a token."""
     return int(deployer.view(token, call_data("balanceOf(address)", owner), ("uint256",))[0])
-
-
-__all__ = ["AaveMarket", "Contract", "decode", "token_balance", "vyper_mock"]

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.chain.nodes import Anvil, installed, local_rpc
 
 from solvent.chain.rpc import Rpc
-from tests.chain.nodes import Anvil, installed, local_rpc
 
 
 @pytest.fixture(scope="session")

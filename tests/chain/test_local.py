@@ -3,14 +3,14 @@
 from typing import Any
 
 import pytest
+from tests.chain.aave_market import vyper_mock
+from tests.chain.nodes import Anvil, Deployer, local_rpc
 
 from solvent.chain.local import LocalChain
 from solvent.chain.mempool import PoolRefused
 from solvent.chain.rpc import Reverted, Rpc, RpcError, number
 from solvent.chain.signers import KeySigner
 from solvent.chain.transactions import Fees, Sender
-from tests.chain.aave_market import vyper_mock
-from tests.chain.nodes import Anvil, Deployer, local_rpc
 
 GWEI = 10**9
 OTHER = "0x00000000000000000000000000000000000000AA"
@@ -55,7 +55,7 @@ def test_equal_bids_go_by_arrival_and_one_sender_by_nonce() -> None:
 
 
 def test_replacement_needs_a_tenth_more_of_both_fees() -> None:
-    chain, rpc = local_rpc()
+    chain, _rpc = local_rpc()
     key = chain.keys[0]
 
     def raw(most: int, tip: int) -> bytes:

@@ -1,14 +1,14 @@
 """Logs: every one once, in columns, from any page size; reorgs are noticed and rolled back."""
 
 import pytest
+from tests.chain.aave_market import Contract, vyper_mock
+from tests.chain.mocks import mock
+from tests.chain.nodes import Deployer, local_rpc
 
 from solvent.chain.abi import call_data
 from solvent.chain.logs import Checkpoint, EventTable, Log, LogReader, Reorged, frame
 from solvent.chain.rpc import Rpc, RpcError
 from solvent.errors import SolventError
-from tests.chain.aave_market import Contract, vyper_mock
-from tests.chain.mocks import mock
-from tests.chain.nodes import Deployer, local_rpc
 
 
 def token_on(rpc: Rpc) -> Contract:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from eth_account import Account
+from tests.chain.test_rpc import Scripted
 
 from solvent.chain.rpc import Rpc
 from solvent.chain.signers import KeySigner, RemoteSigner, decoded, from_keystore
 from solvent.errors import SolventError
-from tests.chain.test_rpc import Scripted
 
 KEY = (7).to_bytes(32, "big")
 TRANSACTION: dict[str, Any] = {

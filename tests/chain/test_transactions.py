@@ -3,13 +3,13 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.chain.nodes import local_rpc
 
 from solvent.chain.mempool import replaces
 from solvent.chain.rpc import Rpc, number
 from solvent.chain.signers import KeySigner
 from solvent.chain.transactions import Fees, Sender, base_fee_after, stepped, tip_percentile, wait_receipt
 from solvent.errors import SolventError
-from tests.chain.nodes import local_rpc
 
 GWEI = 10**9
 OTHER = "0x00000000000000000000000000000000000000AA"
