@@ -109,8 +109,8 @@ def _garch_update(inputs: Inputs) -> Any:
 
 
 def _garch_forecast(inputs: Inputs) -> Any:
-    names = ("alpha_plus_beta", "V_L", "var_now")
-    variance = garch.garch_forecast(*(float(inputs[name]) for name in names), int(inputs["h"]))
+    persistence, long_run, now = (float(inputs[name]) for name in ("alpha_plus_beta", "V_L", "var_now"))
+    variance = garch.garch_forecast(persistence, long_run, now, int(inputs["h"]))
     return {"var_h": variance, "sigma_h": math.sqrt(variance)}
 
 
@@ -119,7 +119,7 @@ def _garch_forecast(inputs: Inputs) -> Any:
 
 def _garch_published(inputs: Inputs) -> Any:
     """Constant mean, normal, presample variance the mean squared residual; standard errors from the Hessian."""
-    found = garch.arch_fit(percent_returns(inputs["data"]), "garch", "normal")
+    found = _presample_of_residuals(percent_returns(inputs["data"]), "garch")
     names = ("mu", "omega", "alpha[1]", "beta[1]")
     values = {name.removesuffix("[1]"): float(found.params[name]) for name in names}
     return {
@@ -131,11 +131,17 @@ def _garch_published(inputs: Inputs) -> Any:
 
 def _egarch_published(inputs: Inputs) -> Any:
     """As above; `gamma_sign` multiplies z and `alpha_size` multiplies |z| - E|z|; errors in the order of the values."""
-    found = garch.arch_fit(percent_returns(inputs["data"]), "egarch", "normal")
+    found = _presample_of_residuals(percent_returns(inputs["data"]), "egarch")
     names = {"mu": "mu", "omega": "omega", "gamma_sign": "gamma[1]", "beta": "beta[1]", "alpha_size": "alpha[1]"}
     values = {name: float(found.params[key]) for name, key in names.items()}
     errors = [float(found.std_err[key]) for key in names.values()]
     return {**values, "se": errors, "loglik": float(found.loglikelihood)}
+
+
+def _presample_of_residuals(returns: Any, kind: garch.Kind) -> Any:
+    """A normal fit whose presample variance is the mean square of its own residuals: a second fit is enough."""
+    first = garch.arch_fit(returns, kind, "normal")
+    return garch.arch_fit(returns, kind, "normal", backcast=float(np.mean(np.square(first.resid))))
 
 
 def _arch_published(inputs: Inputs) -> Any:

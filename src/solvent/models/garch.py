@@ -164,8 +164,7 @@ def arch_fit(
     stated = {"vol": name, "p": 1, "o": asymmetric, "q": 1, "rescale": False, **spec}
     model = arch_model(returns, mean="Constant", dist=distribution, **stated)
     if backcast == "mean square":
-        variance = float(np.var(returns))
-        backcast = math.log(variance) if kind == "egarch" else variance
+        backcast = float(np.var(returns))
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         return model.fit(disp="off", show_warning=False, backcast=backcast, cov_type=cov_type)
