@@ -33,7 +33,9 @@ KIND_STYLE = {
     "deleveraging": "bold red",
     "shared loss": "bold white on red",
     "price": "yellow",
+    "policy": "cyan",
 }
+POLICY_ROWS = 4
 WIDE, TALL = 100, 30
 """From this many columns and rows on everything is shown; below only what matters most."""
 
@@ -80,6 +82,21 @@ class Happening(NamedTuple):
     usd: float | None = None
 
 
+class PolicyMove(NamedTuple):
+    """One parameter of the policy that is under way."""
+
+    parameter: str
+    present: float
+    """What existing positions have, a fraction."""
+    target: float
+    """What new risk has, or what is proposed."""
+    waits_for: str
+    """A person, notice, delay; `ramp` where it moves."""
+    end_ns: int
+    """When existing positions have it in full, 0 where a person decides."""
+    why: str
+
+
 class Latency(NamedTuple):
     """Median and 99th percentile, in seconds."""
 
@@ -119,6 +136,9 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     deleveraged: int = 0
     socialised_usd: float = 0.0
     bad_debt_usd: float = 0.0
+    adaptive: bool = False
+    """Whether the policy may change while the venue runs."""
+    policy: tuple[PolicyMove, ...] = ()
     commands: int = 0
     commands_per_s: float = 0.0
     margin: Latency = Latency()
@@ -353,6 +373,18 @@ def fund_style(view: View) -> str:
     return "yellow" if view.fund_usd < 0.999 * view.fund_start_usd else "green"
 
 
+def policy(view: View, rows: int) -> Panel:
+    """What of the policy is under way, why, and when existing positions will have it in full."""
+    table = _grid("<", ">", "<", "*")
+    for each in view.policy[:rows]:
+        moves = f"{each.present:.2%} → {each.target:.2%}"
+        when = f"by {clock(each.end_ns, '%d %b %H:%M')}" if each.end_ns else ""
+        held = "" if each.waits_for == "ramp" else f"waits for {each.waits_for} "
+        table.add_row(Text(each.parameter, "bold"), moves, Text(f"{held}{when}", "cyan"), Text(each.why, "dim"))
+    shown: RenderableType = table if view.policy else Text("as the evidence says: nothing is under way", "dim")
+    return _panel(shown, "Policy: existing positions → new risk", "cyan" if view.policy else "bright_black")
+
+
 def pace(view: View) -> Panel:
     """How fast the engine works and what it refused to believe."""
     table = _grid("<", ">", "*")
@@ -391,7 +423,10 @@ def mood(view: View) -> Text:
     if any(each.state != "ok" for each in view.prices):
         return Text(" prices in doubt ", "black on yellow")
     under_way = sum(view.stages.get(stage, 0) for stage in ("liquidating", "auction", "insolvent"))
-    recent = sum(each.kind in KIND_STYLE and each.kind != "price" and each.ts_ns == view.ts_ns for each in view.tape)
+    recent = sum(
+        each.kind in KIND_STYLE and each.kind not in ("price", "policy") and each.ts_ns == view.ts_ns
+        for each in view.tape
+    )
     if under_way or recent:
         return Text(" liquidating ", "bold white on red")
     return Text(" calm ", "black on green")
@@ -425,10 +460,12 @@ def screen(view: View, width: int, height: int) -> Layout:
             rows.append(Layout(worst(view, rest - 3, width >= 70)))
         rows.append(_row(8 if rest > 3 else None, tape(view, 6, narrow=True), _figures(view)))
     else:
-        rest = height - 2 - upper - 8
+        moves = min(max(len(view.policy), 1), POLICY_ROWS)
+        rest = height - 2 - upper - 8 - (moves + 2 if view.adaptive else 0)
         rows = [
             Layout(header(view), size=1),
             _row(upper, prices(view), bands(view)),
+            *([Layout(policy(view, moves), size=moves + 2)] if view.adaptive else []),
             _row(None, worst(view, rest - 3), tape(view, rest - 2)),
             _row(8, _halves(losses(view), auctions(view, 6)), pace(view)),
             Layout(footer(view), size=1),

@@ -139,7 +139,9 @@ def happened(before: View, view: View) -> bool:
     """Whether something other than prices and requirements changed."""
 
     def moved(each: View) -> tuple[Any, ...]:
-        return each.liquidations, each.shortfall_usd, len(each.auctions), [price.state for price in each.prices]
+        states = [price.state for price in each.prices]
+        under_way = [(move.parameter, move.target, move.waits_for) for move in each.policy]
+        return each.liquidations, each.shortfall_usd, len(each.auctions), states, under_way
 
     return moved(before) != moved(view)
 
@@ -161,6 +163,11 @@ def log_line(view: View, before: View | None = None) -> str:
         parts.append(f"shortfall {whole(view.shortfall_usd)}, bad debt {whole(view.bad_debt_usd)}")
     if view.deleveraged:
         parts.append(f"{view.deleveraged} deleveraged")
+    parts += [
+        f"{each.parameter} {each.present:.2%} -> {each.target:.2%} "
+        + (f"by {clock(each.end_ns)}" if each.end_ns else f"waits for {each.waits_for}")
+        for each in view.policy
+    ]
     return " | ".join(parts)
 
 
@@ -187,6 +194,7 @@ def tick_figures(view: View) -> dict[str, Any]:
         "margin_s": view.margin_s,
         "commit_s": view.commit_s,
         "happened": [each._asdict() for each in view.tape if each.ts_ns == view.ts_ns],
+        **({"policy": [each._asdict() for each in view.policy]} if view.adaptive else {}),
     }
 
 

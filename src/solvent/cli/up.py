@@ -66,6 +66,12 @@ def up_command(
     patience: Annotated[
         float, typer.Option(min=0.5, max=3_600, help="Seconds without a block before a standby takes over.")
     ] = 5.0,
+    adaptive: Annotated[
+        bool, typer.Option("--adaptive", help="Let the policy change while it runs: bounded, on evidence, with notice.")
+    ] = False,
+    adaptive_every: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="Ticks from one look at the evidence to the next.")
+    ] = 12,
     json_lines: Annotated[
         bool, typer.Option("--json-lines", help="Print a JSON object a tick, and one with the summary.")
     ] = False,
@@ -75,6 +81,9 @@ def up_command(
     Nothing is shown before it is durable. A journal that holds a venue is taken up where it ended; --store memory
     begins anew and keeps nothing. By default each source has a journal of its own below $SOLVENT_STATE, which ./run
     sets to a folder of the checkout, else below $XDG_STATE_HOME/solvent, else ~/.local/state/solvent.
+
+    With --adaptive margins follow a tail model of the market: raises hold for new risk at once and come to existing
+    positions on a ramp, loosenings wait for a person (`solvent policy`).
 
     Ctrl-C or SIGTERM stops after the current block, a second one at once.
     """
@@ -101,6 +110,7 @@ def up_command(
                 insurance_usd=insurance,
                 ticks_per_s=speed or None,
                 endpoint=endpoint,
+                adaptive_every=adaptive_every if adaptive else 0,
                 key=key,
                 witness=witness,
                 witness_every_s=witness_every,
@@ -111,6 +121,8 @@ def up_command(
             with open_venue(options, show.step, lambda seconds: _wait(stop, seconds), follower) as venue:
                 watch = Watch(venue.engine, title, place)
                 venue.engine.listeners.append(watch.add)
+                if venue.adapter is not None:
+                    venue.adapter.listeners.append(watch.heard)
                 for _ in paced(venue, stop, pause_s(source, speed), ticks):
                     show.tick(watch.view)
         show.end(watch.tally.finish(venue.engine.state, venue.engine.risk), place)

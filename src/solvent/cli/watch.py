@@ -8,11 +8,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from solvent.cli.live import Auction, Happening, Latency, Price, Standing, View
+from solvent.cli.live import Auction, Happening, Latency, PolicyMove, Price, Standing, View
 from solvent.cli.printable import printable
 from solvent.domain import commands as c
 from solvent.domain import events as e
 from solvent.domain.instruments import Spot
+from solvent.engine.adaptive.moves import Move, moves_of
 from solvent.engine.decide.liquidation import discount_e18
 from solvent.engine.engine import Engine, TickReport
 from solvent.engine.record import BANDS, HEALTH_EDGES, tape_row
@@ -60,7 +61,7 @@ class Watch:
         self._margin_s.append(report.margin_s)
         self._commit_s.append(report.commit_s)
         self._sources(report)
-        happened = [*self._price_changes(report.ts_ns), *self._happened(report)]
+        happened = [*self._price_changes(report.ts_ns), *self._policy_changes(report), *self._happened(report)]
         self._tape.extend(reversed(happened))  # the weightiest comes to stand on top
         found = self.tally.summary
         self._fund.append(fund_usd(self.engine.state, self.engine.risk))
@@ -81,6 +82,8 @@ class Watch:
             tape=tuple(reversed(self._tape)),
             liquidations=found.liquidations,
             liquidated_usd=found.liquidated_notional_usd,
+            adaptive=self.engine.state.adaptive is not None,
+            policy=self._policy(),
             fund_usd=self._fund[-1],
             fund_start_usd=found.insurance_start_usd,
             fund_history=tuple(self._fund),
@@ -120,6 +123,38 @@ class Watch:
             rows.append(Price(printable(asset), price, price / history[0] - 1.0, state, tuple(history)))
         # What moves comes first: dollars are the last thing to look at.
         return tuple(sorted(rows, key=lambda row: 0.5 < row.price_usd < 2.0 and abs(row.change) < 0.02))
+
+    def heard(self, ts_ns: int, entry: e.Entry) -> None:
+        """Take in a proposal that was sent between two ticks. Called while no block is decided."""
+        lines = [line for event in entry.events if (line := policy_happening(ts_ns, event)) is not None]
+        self._tape.extend(lines)
+        self.view = msgspec.structs.replace(self.view, tape=tuple(reversed(self._tape)), policy=self._policy())
+
+    def _policy(self) -> tuple[PolicyMove, ...]:
+        """What is under way; of several ramps of one parameter the one that goes furthest."""
+        found: dict[tuple[str, bool], Move] = {}
+        for move in moves_of(self.engine.state):
+            key = move.parameter, move.end_ns > 0
+            if key not in found or found[key].target < move.target:
+                found[key] = move
+        return tuple(
+            PolicyMove(
+                printable(each.parameter),
+                each.present,
+                each.target,
+                each.waits_for,
+                each.end_ns,
+                printable(each.reason),
+            )
+            for each in found.values()
+        )
+
+    def _policy_changes(self, report: TickReport) -> Iterator[Happening]:
+        """Ramps that were held or came to their end; each step of one is not news."""
+        for event in events_of(report):
+            line = policy_happening(report.ts_ns, event)
+            if line is not None:
+                yield line
 
     def _price_changes(self, ts_ns: int) -> Iterator[Happening]:
         """Prices that fell into doubt or came out of it."""
@@ -186,6 +221,24 @@ class Watch:
 
 
 _SEVERITY = ("shared loss", "deleveraging", "insurance", "auction", "liquidation")
+
+
+def policy_happening(ts_ns: int, event: e.Event) -> Happening | None:
+    """One line for what happened to the policy; None for what is no news."""
+    match event:
+        case e.PolicyProposed():
+            moved = ", ".join(f"{x.parameter} {x.before:.2%} → {x.after:.2%}" for x in event.changes)
+            notice = f"; {len(event.accounts):,} accounts have notice" if event.accounts else ""
+            return Happening(ts_ns, "policy", event.direction, printable(f"{moved}{notice}: {event.evidence.reason}"))
+        case e.PolicyApproved():
+            return Happening(ts_ns, "policy", "approved", printable(f"proposal {event.proposal} by {event.by}"))
+        case e.ProposalWithdrawn():
+            return Happening(ts_ns, "policy", "withdrawn", f"proposal {event.proposal}")
+        case e.RampHeld():
+            return Happening(ts_ns, "policy", "held", f"{len(event.accounts):,} accounts have notice first")
+        case e.PolicyRamped() if event.finished:
+            return Happening(ts_ns, "policy", "complete", "proposal " + ", ".join(map(str, event.finished)))
+    return None
 
 
 def events_of(report: TickReport) -> Iterator[e.Event]:

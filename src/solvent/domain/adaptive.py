@@ -113,6 +113,7 @@ class PendingChange(msgspec.Struct, frozen=True, omit_defaults=True):
     by: str
     """Who proposed it; empty for the engine."""
     ts_ns: int
+    reason: str = ""
 
 
 class Ramp(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -126,6 +127,7 @@ class Ramp(msgspec.Struct, frozen=True, omit_defaults=True):
     """Nothing moves before."""
     notice_ns: int
     """Before this time no step may by itself make an account liquidatable."""
+    reason: str = ""
 
 
 class Adaptive(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -20,9 +20,9 @@ def proposed(adaptive: Adaptive, event: e.PolicyProposed, ts_ns: int) -> Adaptiv
     assert event.proposal == adaptive.next_proposal, "proposals are numbered in order"
     numbered = replace(adaptive, next_proposal=event.proposal + 1)
     if event.direction == LOOSEN:
-        waiting = PendingChange(event.proposal, event.changes, event.by, ts_ns)
+        waiting = PendingChange(event.proposal, event.changes, event.by, ts_ns, event.evidence.reason)
         return replace(numbered, pending=(*adaptive.pending, waiting))
-    ramp = Ramp(event.proposal, event.ramp, event.by, event.start_ns, event.notice_ns)
+    ramp = Ramp(event.proposal, event.ramp, event.by, event.start_ns, event.notice_ns, event.evidence.reason)
     return replace(
         numbered,
         target=event.target_policy,
