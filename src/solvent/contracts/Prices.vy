@@ -1,0 +1,474 @@
+# pragma version 0.4.3
+# pragma evm-version cancun
+# pragma optimize gas
+"""
+@title Prices: guarded prices of collateral and markets, pushed by signers or read from feeds
+@license Apache-2.0
+@custom:kill Nobody can stop this contract. Without pushes its prices halt after `hard_age`: risk cannot be
+             added, nobody is liquidated, debts can be repaid and accounts without risk withdrawn.
+@notice Two collaterals share a word with one signed time: a health check over four of them reads two words.
+        A collateral's price is in 1e-6 settlement units a listed unit, a market's in ticks a lot.
+        A slow price stands beside each: it closes the gap to the price within 24 h, by at most 6 % an hour.
+"""
+
+from . import errors
+from . import packing
+from . import signatures
+
+interface Feed:
+    def latestRoundData() -> (uint80, int256, uint256, uint256, uint80): view
+    def decimals() -> uint8: view
+
+
+event PairPriced:
+    pair: indexed(uint256)
+    word: uint256
+
+
+event MarkPriced:
+    market: indexed(uint256)
+    word: uint256
+
+
+event ParameterSet:
+    key: indexed(uint256)
+    value: uint256
+
+
+PAIRS: constant(uint256) = 8
+MARKETS: constant(uint256) = 16
+UPDATES_MOST: constant(uint256) = 24
+SIGNERS_MOST: constant(uint256) = 16
+BPS: constant(uint256) = 10_000
+MASK_12: constant(uint256) = 2**12 - 1
+MASK_40: constant(uint256) = 2**40 - 1
+MASK_48: constant(uint256) = 2**48 - 1
+MASK_96: constant(uint256) = 2**96 - 1
+MASK_108: constant(uint256) = 2**108 - 1
+SLOW_DELAY_S: constant(uint256) = 86_400
+SLOW_STEP_BPS_HOURLY: constant(uint256) = 600
+FEED_SCALE_ZERO: constant(uint256) = 24
+OK: constant(uint256) = 0
+DEGRADED: constant(uint256) = 1
+HALTED: constant(uint256) = 2
+
+NAME_HASH: constant(bytes32) = keccak256("Solvent Prices")
+PUSH_TYPEHASH: constant(bytes32) = keccak256("Push(uint256 signed_at,uint256[] updates)")
+
+# Parameters, by field; the key of one is field + 256 * index.
+SOFT_AGE_S: constant(uint256) = 0
+HARD_AGE_S: constant(uint256) = 1
+BAND_BPS: constant(uint256) = 2
+CONFIDENCE_MOST_BPS: constant(uint256) = 3
+SKEW_S: constant(uint256) = 4
+FUNDING_MOST_BPS_HOURLY: constant(uint256) = 5
+THRESHOLD: constant(uint256) = 6
+SIGNER: constant(uint256) = 7
+FEED: constant(uint256) = 8
+FEED_LOWEST: constant(uint256) = 9
+FEED_HIGHEST: constant(uint256) = 10
+FEED_AGE_MIN: constant(uint256) = 11
+FEED_UNIT_SHIFT: constant(uint256) = 12
+
+steward: public(immutable(address))
+
+# feed pairs 8 | six parameters of 16 bits from bit 8 | threshold 8 bits from bit 104
+settings: uint256
+# price 48 | slow price 48 | confidence 12, twice; time 40 bits
+pairs: uint256[PAIRS]
+# price 48 | slow price 48 | confidence 12 | time 40 | funding index 108 bits, of which 96 are used
+marks: uint256[MARKETS]
+# feed 160 | lowest 48 | highest 48 bits
+feeds: uint256[16]
+# power of ten 5 | age limit in minutes 11 bits, for each asset
+feed_terms: uint256
+is_signer: public(HashMap[address, bool])
+
+
+@deploy
+@payable
+def __init__(
+    steward_: address, signers: DynArray[address, SIGNERS_MOST], threshold: uint256, settings_: uint256[6]
+):
+    """
+    @param steward_ The only one who changes parameters and signers.
+    @param signers Those whose signatures count, in strictly rising order.
+    @param threshold Signatures that a push needs.
+    @param settings_ soft age s, hard age s, band bps, most confidence bps, skew s, most funding bps an hour.
+    """
+    errors.need(threshold > 0 and threshold <= len(signers), errors.UNSAFE_PARAMETER)
+    errors.need(settings_[0] <= settings_[1] and settings_[2] < BPS, errors.UNSAFE_PARAMETER)
+    steward = steward_
+    last: uint256 = 0
+    for signer: address in signers:
+        errors.need(convert(signer, uint256) > last, errors.UNSAFE_PARAMETER)
+        last = convert(signer, uint256)
+        self.is_signer[signer] = True
+        log ParameterSet(key=SIGNER, value=last | (1 << 160))
+    word: uint256 = 0
+    for i: uint256 in range(6):
+        word = packing.with_field(word, 8 + 16 * i, 16, settings_[i])
+        log ParameterSet(key=i, value=settings_[i])
+    self.settings = packing.with_field(word, 104, 8, threshold)
+    log ParameterSet(key=THRESHOLD, value=threshold)
+
+
+# Pushed prices
+
+
+@external
+def push(
+    signed_at: uint256,
+    updates: DynArray[uint256, UPDATES_MOST],
+    proofs: DynArray[Bytes[65], SIGNERS_MOST],
+):
+    """
+    @notice Take prices that enough signers signed together; anyone may bring them.
+    @param signed_at Time of the prices in s; strictly later than that of every word it replaces.
+    @param updates For a pair: index 8 | two of (price 48 | confidence 12 bits). For a market: 128 + index 8 |
+           price 48 | confidence 12 | funding index 96 bits.
+    @param proofs Signatures of `push_digest`, signers in strictly rising order.
+    """
+    settings: uint256 = self.settings
+    errors.need(signed_at <= block.timestamp + packing.field(settings, 72, 16), errors.FROM_THE_FUTURE)
+    errors.need(len(proofs) >= packing.field(settings, 104, 8), errors.TOO_FEW_SIGNATURES)
+    digest: bytes32 = self._push_digest(signed_at, updates)
+    last: uint256 = 0
+    for proof: Bytes[65] in proofs:
+        signer: address = signatures.recovered(digest, proof)
+        errors.need(convert(signer, uint256) > last, errors.SIGNERS_NOT_RISING)
+        errors.need(self.is_signer[signer], errors.NOT_A_SIGNER)
+        last = convert(signer, uint256)
+    for update: uint256 in updates:
+        if update & 128 == 0:
+            self._push_pair(update, signed_at, settings)
+        else:
+            self._push_mark(update, signed_at, settings)
+
+
+@external
+@view
+def push_digest(signed_at: uint256, updates: DynArray[uint256, UPDATES_MOST]) -> bytes32:
+    """
+    @notice EIP-712 digest of a push, bound to this chain and contract.
+    """
+    return self._push_digest(signed_at, updates)
+
+
+@internal
+@view
+def _push_digest(signed_at: uint256, updates: DynArray[uint256, UPDATES_MOST]) -> bytes32:
+    # An array is hashed as its elements one after another: the encoding without offset and length.
+    packed: Bytes[32 * UPDATES_MOST + 64] = abi_encode(updates)
+    hashed: bytes32 = keccak256(slice(packed, 64, 32 * len(updates)))
+    return signatures.digest(NAME_HASH, keccak256(abi_encode(PUSH_TYPEHASH, signed_at, hashed)))
+
+
+@internal
+def _push_pair(update: uint256, signed_at: uint256, settings: uint256):
+    pair: uint256 = update & 127
+    errors.need(pair < PAIRS and (settings >> pair) & 1 == 0, errors.WRONG_PAIR)
+    old: uint256 = self.pairs[pair]
+    time: uint256 = old >> 216
+    errors.need(signed_at > time, errors.NOT_LATER)
+    elapsed: uint256 = unsafe_sub(signed_at, time)
+    word: uint256 = signed_at << 216
+    for half: uint256 in range(2):
+        new: uint256 = (update >> unsafe_add(8, unsafe_mul(60, half))) & (2**60 - 1)
+        if new != 0:
+            before: uint256 = (old >> unsafe_mul(108, half)) & MASK_108
+            word |= self._moved(before, new & MASK_48, new >> 48, elapsed) << unsafe_mul(108, half)
+        else:
+            errors.need((old >> unsafe_mul(108, half)) & MASK_48 == 0, errors.PRICE_MISSING)
+    assert signed_at <= MASK_40
+    self.pairs[pair] = word
+    log PairPriced(pair=pair, word=word)
+
+
+@internal
+def _push_mark(update: uint256, signed_at: uint256, settings: uint256):
+    market: uint256 = update & 127
+    errors.need(market < MARKETS, errors.WRONG_PAIR)
+    old: uint256 = self.marks[market]
+    time: uint256 = (old >> 108) & MASK_40
+    errors.need(signed_at > time and signed_at <= MASK_40, errors.NOT_LATER)
+    price: uint256 = (update >> 8) & MASK_48
+    index: uint256 = (update >> 68) & MASK_96
+    elapsed: uint256 = unsafe_sub(signed_at, time)
+    if time != 0:
+        before: int256 = packing.signed((old >> 148) & MASK_96, 96)
+        step: uint256 = convert(abs(packing.signed(index, 96) - before), uint256)
+        # The index is in 1e-6 ticks: price * rate * hours.
+        most: uint256 = price * 10**6 * packing.field(settings, 88, 16) * elapsed // (BPS * 3600)
+        errors.need(step <= most, errors.FUNDING_ABOVE_LIMIT)
+    quote: uint256 = self._moved(old & MASK_108, price, (update >> 56) & MASK_12, elapsed)
+    word: uint256 = quote | (signed_at << 108) | (index << 148)
+    self.marks[market] = word
+    log MarkPriced(market=market, word=word)
+
+
+@internal
+@pure
+def _moved(old: uint256, price: uint256, confidence: uint256, elapsed: uint256) -> uint256:
+    """
+    @notice price 48 | slow price 48 | confidence 12 bits, the slow price moved toward the price.
+    """
+    errors.need(price != 0 and confidence <= BPS // 4, errors.BAD_PRICE)
+    slow: uint256 = (old >> 48) & MASK_48
+    if slow == 0:
+        slow = price
+    else:
+        gap: uint256 = convert(abs(convert(price, int256) - convert(slow, int256)), uint256)
+        step: uint256 = gap * min(elapsed, SLOW_DELAY_S) // SLOW_DELAY_S
+        step = min(step, slow * SLOW_STEP_BPS_HOURLY * elapsed // (BPS * 3600))
+        if price > slow:
+            slow += step
+        else:
+            slow -= step
+    return price | (slow << 48) | (min(confidence, MASK_12) << 96)
+
+
+# Feeds
+
+
+@external
+def poke(pair: uint256):
+    """
+    @notice Move the slow prices of a pair that feeds price; anyone may, nothing hangs on when.
+    """
+    errors.need(pair < PAIRS and (self.settings >> pair) & 1 == 1, errors.WRONG_PAIR)
+    old: uint256 = self.pairs[pair]
+    elapsed: uint256 = block.timestamp - (old >> 216)
+    errors.need(elapsed > 0, errors.NOT_LATER)
+    word: uint256 = block.timestamp << 216
+    for half: uint256 in range(2):
+        asset: uint256 = 2 * pair + half
+        if self.feeds[asset] != 0:
+            price: uint256 = self._answer(asset, self.feed_terms)
+            before: uint256 = (old >> (108 * half)) & MASK_108
+            if price != 0:
+                before = self._moved(before, price, 0, elapsed)
+            word |= before << (108 * half)
+    self.pairs[pair] = word
+    log PairPriced(pair=pair, word=word)
+
+
+@internal
+@view
+def _answer(asset: uint256, terms: uint256) -> uint256:
+    """
+    @notice The feed's price; zero where it is to be refused: it reverts, is not positive, from the future, stale,
+            or at the limit where its aggregator clips.
+    """
+    feed: uint256 = self.feeds[asset]
+    term: uint256 = (terms >> unsafe_mul(16, asset)) & 65_535
+    ok: bool = False
+    data: Bytes[160] = b""
+    ok, data = raw_call(
+        convert(feed & (2**160 - 1), address),
+        method_id("latestRoundData()"),
+        max_outsize=160,
+        is_static_call=True,
+        revert_on_failure=False,
+    )
+    if not ok or len(data) < 160:
+        return 0
+    answer: uint256 = convert(slice(data, 32, 32), uint256)
+    updated_at: uint256 = convert(slice(data, 96, 32), uint256)
+    # A negative answer has its highest bit set, so it is out of range too.
+    if answer == 0 or answer >> 128 != 0 or updated_at > block.timestamp:
+        return 0
+    if unsafe_sub(block.timestamp, updated_at) > unsafe_mul(60, term >> 5):
+        return 0
+    scale: uint256 = term & 31
+    price: uint256 = 0
+    if scale >= FEED_SCALE_ZERO:
+        price = unsafe_mul(answer, pow_mod256(10, unsafe_sub(scale, FEED_SCALE_ZERO)))
+    else:
+        price = unsafe_div(answer, pow_mod256(10, unsafe_sub(FEED_SCALE_ZERO, scale)))
+    if price <= (feed >> 160) & MASK_48 or price >= feed >> 208:
+        return 0
+    return price
+
+
+# Reading
+
+
+@external
+@view
+def quotes(assets: uint256, markets: uint256) -> (uint256, DynArray[uint256, 32]):
+    """
+    @notice Guarded prices of a set of collaterals and markets, in rising order, markets first.
+    @param assets Bitmap of collaterals, 16 bits.
+    @param markets Bitmap of markets, 16 bits.
+    @return The worst state (0 ok, 1 degraded, 2 halted), and for each
+            price 48 | slow price 48 | confidence 12 bits, for a market also the funding index 96 bits from bit 148.
+            A price outside the band around its slow price stands at the edge of the band.
+    """
+    settings: uint256 = self.settings
+    worst: uint256 = OK
+    found: DynArray[uint256, 32] = []
+    rest: uint256 = markets
+    for market: uint256 in range(MARKETS):
+        if rest == 0:
+            break
+        if rest & 1 != 0:
+            word: uint256 = self.marks[market]
+            state: uint256 = OK
+            quote: uint256 = 0
+            quote, state = self._guarded(word & MASK_108, (word >> 108) & MASK_40, settings)
+            worst = max(worst, state)
+            found.append(quote | ((word >> 148) << 148))
+        rest >>= 1
+    rest = assets
+    for pair: uint256 in range(PAIRS):
+        if rest == 0:
+            break
+        if rest & 3 != 0:
+            word: uint256 = self.pairs[pair]
+            polled: bool = (settings >> pair) & 1 == 1
+            for half: uint256 in range(2):
+                if (rest >> half) & 1 == 1:
+                    quote: uint256 = (word >> unsafe_mul(108, half)) & MASK_108
+                    time: uint256 = word >> 216
+                    if polled:
+                        asset: uint256 = unsafe_add(unsafe_mul(2, pair), half)
+                        answer: uint256 = self._answer(asset, self.feed_terms)
+                        time = block.timestamp
+                        if answer != 0:
+                            quote = (quote & ~MASK_48) | answer
+                        else:
+                            time = 0
+                    state: uint256 = OK
+                    quote, state = self._guarded(quote, time, settings)
+                    worst = max(worst, state)
+                    found.append(quote)
+        rest >>= 2
+    return worst, found
+
+
+@internal
+@view
+def _guarded(quote: uint256, time: uint256, settings: uint256) -> (uint256, uint256):
+    """
+    @notice The quote with its price inside the band, and its state.
+    """
+    price: uint256 = quote & MASK_48
+    slow: uint256 = (quote >> 48) & MASK_48
+    state: uint256 = OK
+    age: uint256 = 0
+    if block.timestamp > time:
+        age = unsafe_sub(block.timestamp, time)
+    if age > (settings >> 8) & 65_535 or quote >> 96 > (settings >> 56) & 65_535:
+        state = DEGRADED
+    band: uint256 = unsafe_div(unsafe_mul(slow, (settings >> 40) & 65_535), BPS)
+    if price > unsafe_add(slow, band) or price < unsafe_sub(slow, band):
+        state = DEGRADED
+        edge: uint256 = unsafe_sub(slow, band)
+        if price > slow:
+            edge = unsafe_add(slow, band)
+        quote = (quote & ~MASK_48) | min(edge, MASK_48)
+    if age > (settings >> 24) & 65_535 or slow == 0:
+        state = HALTED
+    return quote, state
+
+
+@external
+@view
+def pair_word(pair: uint256) -> uint256:
+    """
+    @notice price 48 | slow price 48 | confidence 12, twice; time 40 bits.
+    """
+    return self.pairs[pair]
+
+
+@external
+@view
+def mark_word(market: uint256) -> uint256:
+    """
+    @notice price 48 | slow price 48 | confidence 12 | time 40 | funding index 96 bits.
+    """
+    return self.marks[market]
+
+
+# Parameters
+
+
+@external
+@view
+def parameter(key: uint256) -> uint256:
+    """
+    @notice A parameter's present value; of SIGNER with index 0 nothing, see `is_signer`.
+    """
+    return self._parameter(key & 255, key >> 8)
+
+
+@internal
+@view
+def _parameter(field: uint256, index: uint256) -> uint256:
+    if field <= FUNDING_MOST_BPS_HOURLY:
+        return packing.field(self.settings, 8 + 16 * field, 16)
+    if field == THRESHOLD:
+        return packing.field(self.settings, 104, 8)
+    if field == FEED:
+        return self.feeds[index] & (2**160 - 1)
+    if field == FEED_LOWEST:
+        return packing.field(self.feeds[index], 160, 48)
+    if field == FEED_HIGHEST:
+        return packing.field(self.feeds[index], 208, 48)
+    if field == FEED_AGE_MIN:
+        return packing.field(self.feed_terms, 16 * index + 5, 11)
+    if field == FEED_UNIT_SHIFT:
+        return packing.field(self.feed_terms, 16 * index, 5)
+    return 0
+
+
+@external
+def set_parameter(key: uint256, setting: uint256):
+    """
+    @notice Change a parameter; the Steward alone, who keeps bounds, steps and delays.
+    @param key field + 256 * index. SIGNER takes address | 2**160 to admit and the bare address to remove.
+           FEED is set last: it reads the feed's decimals once and makes its pair one of feeds.
+    """
+    errors.need(msg.sender == steward, errors.NOT_AUTHORISED)
+    field: uint256 = key & 255
+    index: uint256 = key >> 8
+    if field <= FUNDING_MOST_BPS_HOURLY:
+        self.settings = packing.with_field(self.settings, 8 + 16 * field, 16, setting)
+    elif field == THRESHOLD:
+        errors.need(setting > 0 and setting <= SIGNERS_MOST, errors.UNSAFE_PARAMETER)
+        self.settings = packing.with_field(self.settings, 104, 8, setting)
+    elif field == SIGNER:
+        signer: uint256 = packing.field(setting, 0, 160)
+        errors.need(signer != 0 and setting >> 161 == 0, errors.UNSAFE_PARAMETER)
+        self.is_signer[convert(signer, address)] = setting >> 160 == 1
+    elif field == FEED_LOWEST:
+        self.feeds[index] = packing.with_field(self.feeds[index], 160, 48, setting)
+    elif field == FEED_HIGHEST:
+        self.feeds[index] = packing.with_field(self.feeds[index], 208, 48, setting)
+    elif field == FEED_AGE_MIN:
+        self.feed_terms = packing.with_field(self.feed_terms, 16 * index + 5, 11, setting)
+    elif field == FEED_UNIT_SHIFT:
+        self.feed_terms = packing.with_field(self.feed_terms, 16 * index, 5, setting)
+    else:
+        errors.need(field == FEED, errors.NO_SUCH_PARAMETER)
+        self._set_feed(index, setting)
+    log ParameterSet(key=key, value=setting)
+
+
+@internal
+def _set_feed(asset: uint256, feed: uint256):
+    """
+    @notice FEED_UNIT_SHIFT holds, until now, the decimals of a feed's base unit in a listed unit (0: the same).
+    """
+    self.feeds[asset] = packing.with_field(self.feeds[asset], 0, 160, feed)
+    units: uint256 = packing.field(self.feed_terms, 16 * asset, 5)
+    decimals: uint256 = convert(staticcall Feed(convert(feed, address)).decimals(), uint256)
+    # Price in 1e-6 of a listed unit: answer * 10 ** (6 + units - decimals).
+    scale: uint256 = FEED_SCALE_ZERO + 6 + units - decimals
+    self.feed_terms = packing.with_field(self.feed_terms, 16 * asset, 5, scale)
+    pair: uint256 = asset // 2
+    if (self.settings >> pair) & 1 == 0:
+        self.pairs[pair] = 0  # pushed prices of the pair are void
+        self.settings |= 1 << pair
+    log PairPriced(pair=pair, word=self.pairs[pair])
