@@ -57,8 +57,9 @@ def asset_of(parameter: str) -> str:
 
 
 def with_values(policy: Policy, values: Mapping[str, float]) -> Policy:
-    """The policy with some parameters replaced; everything else is as it was.
+    """The policy with some parameters replaced; everything else is as it was, tables in order of their keys.
 
+    That order makes it the same text whether the policy came from its file or from a snapshot.
     Raises SolventError for what is no parameter or no number.
     """
     margin: dict[str, Any] = dict(policy.margin)
@@ -72,7 +73,14 @@ def with_values(policy: Policy, values: Mapping[str, float]) -> Policy:
         else:
             id, rate = _collateral(parameter)
             margin["collateral"] = {**margin["collateral"], id: {**margin["collateral"][id], rate: value}}
-    return msgspec.structs.replace(policy, margin=margin)
+    tables = {name: _ordered(getattr(policy, name)) for name in ("oracle", "liquidation", "pools", "limits")}
+    return msgspec.structs.replace(policy, margin=_ordered(margin), **tables)
+
+
+def _ordered(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _ordered(value[key]) for key in sorted(value)}
+    return [_ordered(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 def changes_between(policy: Policy, values: Mapping[str, float]) -> tuple[Change, ...]:

@@ -4,7 +4,7 @@ A margin is core moved by a prediction + half spread + impact of a close-out. Wh
 calls for, cut to the bounds; the engine checks both again.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from importlib.util import find_spec
 from math import isfinite
 from typing import NamedTuple, Protocol
@@ -189,12 +189,17 @@ def _command(margins: Mapping[str, float], evidence: Evidence, sight: Sight) -> 
         up = margin > required_of(sight.target, SCAN_RANGE + asset)
         steps = margin / scale * 10**_DIGITS
         changes.append((SCAN_RANGE + asset, (steps // 1 if up else -(-steps // 1)) / 10**_DIGITS))
-    said = "; ".join(
+    explained = msgspec.structs.replace(evidence, reason=reason_of(evidence, margins))
+    return c.ProposePolicy(tuple(changes), explained)
+
+
+def reason_of(evidence: Evidence, assets: Container[str]) -> str:
+    """The rows that decide about some assets, in words."""
+    return "; ".join(
         f"{row.asset} {row.side}: {row.level:.0%} loss of a day {row.core:.1%}, with liquidity {row.margin:.1%}"
         for row in evidence.rows
-        if row.asset in margins and row.margin == evidence.margin_of(row.asset)
+        if row.asset in assets and row.margin == evidence.margin_of(row.asset)
     )
-    return c.ProposePolicy(tuple(changes), msgspec.structs.replace(evidence, reason=said))
 
 
 def _still_good(changes: Sequence[Change], evidence: Evidence, sight: Sight) -> bool:

@@ -39,15 +39,9 @@ class Adapter:
 
     def _heard(self, report: TickReport) -> None:
         """Take over what proposers may see; in the writer's thread, between blocks."""
-        state, market = self.engine.state, self.engine.risk.market
+        state = self.engine.state
         self.history.add(state.marked_ns, state.universe.instruments, state.quotes)
-        if state.adaptive is None or state.policy is None or market is None:
-            return
-        assets = self.history.assets
-        spots = {asset: int(market.universe.house_spot[market.universe.asset_index[asset]]) for asset in assets}
-        spread = {asset: float(market.half_spread[spot]) for asset, spot in spots.items()}
-        volume = {asset: self.volume.counted(asset, state.ts_ns) for asset in assets}
-        self._sight = Sight(state.adaptive, state.policy, state.ts_ns, volume, spread)
+        self._sight = sight_of(self.engine, self.history, self.volume)
 
     def after_tick(self) -> list[Entry]:
         """Every so many ticks: what the proposer makes of the evidence, sent and durable; its entries."""
@@ -65,3 +59,19 @@ class Adapter:
         if self.engine.serving:
             return list(self.engine.submit(command, "engine").result().entries)
         return self.engine.execute([Submission(command, "engine")], self.engine.state.ts_ns)
+
+
+def sight_of(engine: Engine, history: History, volume: SteadyVolume) -> Sight | None:
+    """What proposers may see of an engine between blocks; None where adaptive is off or there is no mark."""
+    state, market = engine.state, engine.risk.market
+    if state.adaptive is None or state.policy is None or market is None:
+        return None
+    universe = market.universe
+    spots = {asset: int(universe.house_spot[universe.asset_index[asset]]) for asset in history.assets}
+    return Sight(
+        state.adaptive,
+        state.policy,
+        state.ts_ns,
+        {asset: volume.counted(asset, state.ts_ns) for asset in spots},
+        {asset: float(market.half_spread[spot]) for asset, spot in spots.items()},
+    )
