@@ -62,11 +62,11 @@ def histories(
     """
     found, problems = [], []
     if end is not None and end < start:
-        problems.append(problem(file, None, "to", end.isoformat(), f"{start.isoformat()}, the first day, or later"))
+        raise_if([problem(file, None, "to", end.isoformat(), f"{start.isoformat()}, the first day, or later")])
     for asset in dict.fromkeys(each.strip().upper() for each in assets):
         rows = candles.filter(pl.col("asset") == asset).sort("ts")
         faults = _source_problems(rows, asset, file)
-        if not faults and not problems:
+        if not faults:
             history = _history(rows, asset, start, end)
             faults = _problems(history, rows, start, end, file, least)
             found.append(history)
