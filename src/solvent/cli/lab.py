@@ -18,7 +18,6 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Experiments 
 ROWS_SHOWN = 25
 FAILURES_MOST = 50
 """So many institutions, those that owe most, are failed in turn."""
-DAY_NS = 86_400 * 10**9
 
 AsJson = Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")]
 Report = Annotated[Path | None, typer.Option(help="Write an HTML page with plots to this file.")]
@@ -28,8 +27,8 @@ Report = Annotated[Path | None, typer.Option(help="Write an HTML page with plots
 def thresholds_command(
     data: Annotated[list[Path], typer.Option(help="Candles, daily or finer: CSV, Parquet, ...; may be repeated.")],
     asset: Annotated[list[str], typer.Option(help="Collateral; may be repeated, or separated by commas.")],
-    start: Annotated[str, typer.Option("--from", help="First UTC day or time of the history.")] = "",
-    end: Annotated[str, typer.Option("--to", help="Last UTC day or time.")] = "",
+    start: Annotated[str, typer.Option("--from", help="First candle's time, UTC; default: all there is.")] = "",
+    end: Annotated[str, typer.Option("--to", help="Last candle's time, UTC, included.")] = "",
     bonus: Annotated[float, typer.Option(help="Liquidation bonus, a fraction.")] = 0.05,
     borrows: Annotated[float, typer.Option(help="Borrowed against the asset, USD.")] = 100e6,
     latency: Annotated[float, typer.Option(help="Lag of oracle and keepers, seconds.")] = 600.0,
@@ -59,8 +58,8 @@ def thresholds_command(
     from solvent.lab.thresholds import Setting, simulate_threshold
 
     assets = [each.strip().upper() for text in asset for each in text.split(",") if each.strip()]
-    last = None if not end else time_ns(end, "to") + (DAY_NS - 1 if len(end.strip()) == len("2024-12-31") else 0)
-    candles = read_candles(data, assets, time_ns(start, "from") if start else None, last)
+    first, last = (time_ns(text, field) if text else None for text, field in ((start, "--from"), (end, "--to")))
+    candles = read_candles(data, assets, first, last)
     setting = Setting(
         bonus=bonus,
         borrows_usd=borrows,
