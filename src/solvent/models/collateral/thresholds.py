@@ -63,6 +63,8 @@ def loan_terms(
     bound = threshold_bound(fall, impact, bonus)
     weight = 1.0 - haircut_maintenance
     threshold = _down(min(bound, weight))
+    if is_toxic(threshold, bonus):  # only where neither fall nor impact stands between bound and toxic
+        threshold = _down(threshold - STEP)
     cushion = max(CUSHION_LEAST, hourly_move)
     ltv = _down(max(0.0, min(threshold - cushion, 1.0 - haircut_initial)))
     by = "maintenance haircut" if weight < bound else f"fall {fall:.1%}, impact {impact:.1%}, bonus {bonus:.1%}"
