@@ -1,5 +1,6 @@
 """The only place that opens files: books, markets, policies, candles and funding in; frames and JSON out."""
 
+import hashlib
 import io
 import os
 import tempfile
@@ -234,6 +235,11 @@ def read_toml(path: str | Path) -> dict[str, Any]:
 def read_own_toml(room: str, name: str) -> dict[str, Any]:
     """The tables of a TOML file that is part of the package: `read_own_toml("models/collateral", "rules")`."""
     return tomllib.loads(resources.files("solvent").joinpath(*room.split("/"), f"{name}.toml").read_text("utf-8"))
+
+
+def file_sha256(path: str | Path) -> str:
+    """SHA-256 of a file's bytes as they lie on disk, in hexadecimal. Raises SolventError."""
+    return hashlib.sha256(_bytes(Path(path))).hexdigest()
 
 
 def _table(path: str | Path, wanted: Callable[[str], bool]) -> tuple[pl.DataFrame, str]:

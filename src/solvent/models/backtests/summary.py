@@ -59,6 +59,51 @@ def with_losses(forecasts: "pl.DataFrame", file: str = "forecasts") -> "pl.DataF
     return forecasts.filter(there.fill_null(False)).sort("ts", maintain_order=True)
 
 
+def typed(forecasts: "pl.DataFrame", file: str = "forecasts") -> "pl.DataFrame":
+    """A frame as a file gave it, with every column in its type: times in UTC, numbers, names.
+
+    Raises SolventError with every row of a wrong value.
+    """
+    import polars as pl
+
+    raise_if(column_problems(forecasts.columns, file), "not a table of forecasts")
+    problems: list[Problem] = []
+    columns = [name for name in COLUMNS if name in forecasts.columns]
+    found = forecasts.with_columns(_typed(forecasts[name]) for name in columns)
+    for name in columns:
+        lost = forecasts[name].is_not_null() & found[name].is_null()
+        needed = found[name].is_null() if name in ("ts", *KEYS) else lost
+        accepted = "a time in UTC" if name == "ts" else "a name" if name in KEYS[:3] else "a number"
+        for row in needed.arg_true().head(20).to_list():
+            problems.append(problem(file, row + 1, name, forecasts[name][row], accepted))
+    for row in (~found["side"].is_in(["long", "short"])).fill_null(False).arg_true().head(20).to_list():
+        problems.append(problem(file, row + 1, "side", found["side"][row], "long or short"))
+    for row in (~found["level"].is_between(0.5, 1.0, closed="none")).fill_null(False).arg_true().head(20).to_list():
+        problems.append(problem(file, row + 1, "level", found["level"][row], "between 0.5 and 1, such as 0.99"))
+    for row in (found["margin"] < 0.0).fill_null(False).arg_true().head(20).to_list():
+        problems.append(problem(file, row + 1, "margin", found["margin"][row], "at least 0"))
+    raise_if(problems, "not a table of forecasts")
+    return found.with_columns(pl.col("ts").cast(pl.Datetime("us", "UTC")))
+
+
+def _typed(column: "pl.Series") -> "pl.Series":
+    """A column in its type; null where a value is none of it."""
+    import polars as pl
+
+    if column.name in KEYS[:3]:
+        return column.cast(pl.String)
+    if column.name != "ts":
+        return column.cast(pl.Float64, strict=False)
+    if column.dtype == pl.String:
+        text = column.str.replace("T", " ").str.replace(r"(Z|[+]00:?00)$", "").str.replace(r"^(.{10})$", "$1 00:00:00")
+        return text.str.to_datetime(time_unit="us", format="%Y-%m-%d %H:%M:%S%.f", strict=False).dt.replace_time_zone(
+            "UTC"
+        )
+    if isinstance(column.dtype, pl.Datetime):
+        return column.dt.convert_time_zone("UTC") if column.dtype.time_zone else column.dt.replace_time_zone("UTC")
+    return column.cast(pl.Datetime("us"), strict=False).dt.replace_time_zone("UTC")
+
+
 def column_problems(columns: Sequence[str], file: str) -> list[Problem]:
     """Columns that are missing; shortfall may be."""
     return [
