@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 import apsw
@@ -23,6 +24,11 @@ from solvent.ledger.sqlite import SqliteJournal
 from solvent.ledger.state import State
 
 runner = CliRunner()
+WRITTEN = list(chain.from_iterable(entries for _, entries in samples.day()))
+NOTES = 2
+"""Of the snapshots at the second and fourth block."""
+COMMANDS = len(WRITTEN) + NOTES
+EVENTS = sum(len(entry.events) for entry in WRITTEN) + NOTES
 
 
 @pytest.fixture
@@ -46,7 +52,7 @@ def test_verify_shows_figures_and_hashes(path: Path) -> None:
     result = runner.invoke(app, ["journal", "verify", str(path)])
     assert result.exit_code == 0
     state = samples.state_of_the_day()
-    assert "5 with 48 commands and 51 events" in result.output
+    assert f"5 with {COMMANDS} commands and {EVENTS} events" in result.output
     assert state.hash().hex() in result.output
     assert "nothing was cut or altered" in result.output
 
@@ -79,7 +85,7 @@ def test_verify_can_decide_again(path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("solvent.engine.engine.Redecider", lambda: redecide)
     result = runner.invoke(app, ["journal", "verify", "--redecide", str(path)])
     assert result.exit_code == 2
-    assert "48 commands" in result.output
+    assert f"{COMMANDS} commands" in result.output
     assert "row 4: entry 3 Sweep = (): as journalled: (Swept(" in result.stderr
 
 
@@ -94,7 +100,7 @@ def test_what_is_no_journal_is_said(command: str, tmp_path: Path) -> None:
 def test_export_writes_every_event(path: Path) -> None:
     result = runner.invoke(app, ["journal", "export", str(path)])
     lines = [json.loads(line) for line in result.stdout.splitlines()]
-    assert len(lines) == 51
+    assert len(lines) == EVENTS
     assert lines[0]["fields"]["instrument"]["id"] == "USDC"
     assert {"owner": "maker", "asset": "USDC", "amount": "1000000"} in lines[9]["postings"]
 
@@ -103,7 +109,7 @@ def test_export_as_csv(path: Path) -> None:
     add(path, e.Entry(c.Sweep(0), (e.Refused(reason="no"),), caller='=HYPERLINK("x")', key="+1"))
     result = runner.invoke(app, ["journal", "export", "--format", "csv", str(path)])
     lines = list(csv.DictReader(io.StringIO(result.stdout)))
-    assert len(lines) == 52
+    assert len(lines) == EVENTS + 1
     assert json.loads(lines[9]["postings"])[1] == {"owner": "maker", "asset": "USDC", "amount": "1000000"}
     assert (lines[-1]["caller"], lines[-1]["key"]) == ('\'=HYPERLINK("x")', "'+1")
     assert lines[-1]["legs"] == ""
@@ -112,7 +118,7 @@ def test_export_as_csv(path: Path) -> None:
 def test_export_writes_a_file_whole_or_not_at_all(path: Path) -> None:
     out = path.parent / "events.jsonl"
     assert runner.invoke(app, ["journal", "export", str(path), "--out", str(out)]).exit_code == 0
-    assert len(out.read_text().splitlines()) == 51
+    assert len(out.read_text().splitlines()) == EVENTS
     out.write_text("as it was")
     with apsw.Connection(str(path)) as tool:
         tool.execute("UPDATE block SET payload = CAST('?' AS BLOB) WHERE height = 5")
@@ -135,7 +141,7 @@ def test_tail_shows_the_last_events(path: Path) -> None:
     assert [line.split()[2] for line in lines] == ["AuctionClosed", "Staged", "Frozen"]
     assert "account=taker stage=healthy" in lines[1]
     everything = runner.invoke(app, ["journal", "tail", "-n", "1000", str(path)]).stdout.splitlines()
-    assert len(everything) == 51
+    assert len(everything) == EVENTS
     assert "maker -0.000003 USDC, fees +0.000003 USDC, maker +0.0001 BTC/USDC:USDC" in "".join(everything)
     assert runner.invoke(app, ["journal", "tail", "-n", "0", str(path)]).stdout == ""
 

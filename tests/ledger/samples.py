@@ -1,5 +1,7 @@
 """A small market and a day in its life: every command and every event once, with legs that balance."""
 
+from collections.abc import Iterable
+
 import msgspec
 from hypothesis import strategies as st
 
@@ -11,7 +13,9 @@ from solvent.domain.instruments import Instrument
 from solvent.domain.owners import FEES, INSURANCE, MARKET, OUTSIDE, POOL, ROUNDING
 from solvent.domain.policy import Policy
 from solvent.domain.symbols import instrument, spot
+from solvent.ledger import snapshots
 from solvent.ledger.apply import apply_block
+from solvent.ledger.journal import Journal
 from solvent.ledger.state import State
 
 USDC, BTC, PERPETUAL, OPTION = range(4)
@@ -259,6 +263,7 @@ def adapting() -> list[e.Entry]:
 def closing() -> list[e.Entry]:
     """The auction ends and the freeze is lifted."""
     return [
+        e.Entry(c.NoteSnapshot(1, NO_DIGEST), (e.SnapshotNoted(height=1, digest=NO_DIGEST),)),
         e.Entry(
             c.CloseAuction(TAKER),
             (e.AuctionClosed(account=TAKER), e.Staged(account=TAKER, stage="healthy")),
@@ -273,6 +278,30 @@ def day() -> list[tuple[int, list[e.Entry]]]:
     return [(number * HOUR_NS, entries) for number, entries in enumerate(blocks, start=1)]
 
 
+def write_day(journal: Journal, every: int) -> State:
+    """Write the day with a snapshot every so many blocks, each noted in the block after it; the state it holds."""
+    state, notes = State(), list[e.Entry]()
+    for ts_ns, entries in day():
+        apply_block(state, ts_ns, [*notes, *entries])
+        journal.commit([*notes, *entries], ts_ns)
+        note = snapshots.save_if_due(journal, state, every)
+        notes = [] if note is None else [noted(note)]
+    return state
+
+
+def noted(note: c.NoteSnapshot) -> e.Entry:
+    """The entry that makes a snapshot count."""
+    return e.Entry(note, (e.SnapshotNoted(height=note.height, digest=note.digest),))
+
+
+def unnoted(entries: Iterable[e.Entry]) -> list[e.Entry]:
+    """Entries without what `write_day` added."""
+    return [
+        each for each in entries if not isinstance(each.command, c.NoteSnapshot) or each.command.digest == NO_DIGEST
+    ]
+
+
+NO_DIGEST = "00" * 32
 BIG = 10**30
 owners = st.integers(-7, 5)
 atoms = st.integers(-BIG, BIG)

@@ -8,23 +8,34 @@ from tests.ledger.samples import apply_block
 from solvent.errors import JournalCorrupt
 from solvent.ledger import snapshots
 from solvent.ledger.journal import GENESIS, MemoryJournal, Snapshot
+from solvent.ledger.recovery import recover, verify
 from solvent.ledger.state import State
 
 
 def written(every: int) -> tuple[MemoryJournal, State]:
     """A journal of the sample day, and its state."""
-    journal, state = MemoryJournal(), State()
-    for ts_ns, entries in samples.day():
-        apply_block(state, ts_ns, entries)
-        journal.commit(entries, ts_ns)
-        assert snapshots.save_if_due(journal, state, every) == (state.height % every == 0)
-    return journal, state
+    journal = MemoryJournal()
+    return journal, samples.write_day(journal, every)
 
 
 def test_snapshots_are_saved_when_due() -> None:
     assert [each.height for each in written(2)[0].snapshots()] == [4, 2]
     assert [each.height for each in written(1)[0].snapshots()] == [5, 4, 3]
     assert list(written(6)[0].snapshots()) == []
+
+
+def test_a_snapshot_that_the_chain_does_not_know_does_not_count() -> None:
+    journal, state = written(2)
+    forged = State.restore(snapshots.restore(journal, journal.kept[1]).snapshot())
+    forged.balances.clear()
+    lying = MemoryJournal()
+    lying.blocks = journal.blocks[:4]
+    snapshots.save(lying, forged)
+    assert snapshots.check(journal, lying.kept[0]) == [], "control: it looks sound"
+    journal.kept = [journal.kept[0], lying.kept[0]]
+    assert [snapshots.is_noted(journal, each) for each in journal.snapshots()] == [False, True]
+    assert recover(journal).hash() == state.hash()
+    assert [each.field for each in verify(journal).problems] == ["snapshot.state_hash", "snapshot.digest"]
 
 
 def test_an_empty_journal_has_nothing_to_save() -> None:

@@ -14,7 +14,7 @@ from tests.ledger import samples
 from tests.ledger.samples import deposit
 
 from solvent.errors import JournalCorrupt, SolventError, StoreFull, StoreLost
-from solvent.ledger import snapshots, sqlite
+from solvent.ledger import sqlite
 from solvent.ledger.journal import Head, check_link
 from solvent.ledger.recovery import recover, verify
 from solvent.ledger.sqlite import SqliteJournal
@@ -23,11 +23,8 @@ from solvent.ledger.state import State
 
 def write_day(path: Path, every: int = 2) -> State:
     """A journal of the sample day with snapshots; the state it holds."""
-    state, journal = State(), SqliteJournal(path)
-    for ts_ns, entries in samples.day():
-        samples.apply_block(state, ts_ns, entries)
-        journal.commit(entries, ts_ns)
-        snapshots.save_if_due(journal, state, every)
+    journal = SqliteJournal(path)
+    state = samples.write_day(journal, every)
     journal.close()
     return state
 

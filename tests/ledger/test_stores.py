@@ -49,11 +49,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def write_day(store: str, every: int = 2) -> State:
     """A journal of the sample day with snapshots; the state it holds."""
-    state, journal = State(), open_journal(store)
-    for ts_ns, entries in samples.day():
-        samples.apply_block(state, ts_ns, entries)
-        journal.commit(entries, ts_ns)
-        snapshots.save_if_due(journal, state, every)
+    journal = open_journal(store)
+    state = samples.write_day(journal, every)
     journal.close()
     return state
 
@@ -70,7 +67,7 @@ def sound(store: str) -> list[int]:
 def test_blocks_outlive_their_writer(store: str) -> None:
     state = write_day(store)
     journal = open_journal(store)
-    assert [(block.ts_ns, list(block.entries())) for block in journal.read()] == samples.day()
+    assert [(block.ts_ns, samples.unnoted(block.entries())) for block in journal.read()] == samples.day()
     assert journal.head() == Head(5, 5 * samples.HOUR_NS, list(journal.read())[-1].hash)
     assert [each.height for each in journal.snapshots()] == [4, 2]
     assert recover(journal).hash() == state.hash()

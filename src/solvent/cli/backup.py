@@ -21,7 +21,7 @@ def backup_command(
 ) -> None:
     """Copy a journal, while it may be written to, into a file that any `solvent journal` command reads.
 
-    Every block is checked on the way, and a snapshot of the state that they add up to is kept with them.
+    Every block is checked on the way; the newest snapshot that the chain vouches for goes along.
     """
     console = Console(stderr=True, highlight=False)
     journal = open_journal(store, writer=False)

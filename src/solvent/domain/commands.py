@@ -284,9 +284,19 @@ class Freeze(_Command, frozen=True):
     on: bool = True
 
 
+class NoteSnapshot(_Command, frozen=True):
+    """Put the digest of a snapshot that was saved beside the journal into its chain: only then it counts."""
+
+    height: int
+    """Of the block at whose end the snapshot was taken."""
+    digest: str
+    """BLAKE2b-256 of the snapshot, in hexadecimal."""
+
+
 Command: TypeAlias = (
     ListInstrument | DelistInstrument | OpenAccount | Deposit | Withdraw | Transfer | Load | Supply | Redeem | Fill
     | OpenOrder | CancelOrder | Mark | Settle | Fund | Accrue | Expire | SetPolicy | EnableAdaptive | ProposePolicy
     | ApprovePolicy | WithdrawProposal | RampPolicy | MarginCall | Liquidate | StartAuction | ResetAuction
     | CloseAuction | Bid | Insure | Deleverage | Socialise | Sweep | Freeze
+    | NoteSnapshot
 )  # fmt: skip

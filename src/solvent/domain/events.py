@@ -301,6 +301,13 @@ class Swept(_Event, frozen=True):
     asset: int
 
 
+class SnapshotNoted(_Event, frozen=True):
+    """A snapshot's digest stands in the chain."""
+
+    height: int
+    digest: str
+
+
 class Frozen(_Event, frozen=True):
     account: int = -1
     instrument: int = -1
@@ -312,6 +319,7 @@ Event: TypeAlias = (
     | Supplied | Filled | OrderOpened | OrdersCancelled | Marked | Settled | Funded | Accrued | Expired | PolicySet
     | AdaptiveEnabled | PolicyProposed | PolicyApproved | ProposalWithdrawn | PolicyRamped | RampHeld | Staged
     | Liquidated | AuctionStarted | AuctionTaken | AuctionClosed | Insured | Deleveraged | LossShared | Swept
+    | SnapshotNoted
     | Frozen
 )  # fmt: skip
 

@@ -17,12 +17,12 @@ from solvent.engine.marks import Marker
 from solvent.engine.risk import Risk
 from solvent.engine.rounds import run_waterfall
 from solvent.engine.sources.tick import Tick
+from solvent.ledger import snapshots
 from solvent.ledger.apply import DAY_NS, apply_entry, command_digest
 from solvent.ledger.group_commit import Committed, GroupCommitter
 from solvent.ledger.journal import Journal, entry_at
 from solvent.ledger.recovery import Follower
 from solvent.ledger.signing import Signer
-from solvent.ledger.snapshots import save_if_due
 from solvent.ledger.state import State
 from solvent.ledger.witness import Witnessing
 from solvent.margin.statement import Statement
@@ -84,6 +84,8 @@ class Engine:
         self.marker = Marker()
         self._decided_s = 0.0
         self._reports: list[TickReport] = []
+        self._unnoted: c.NoteSnapshot | None = None
+        """Puts the digest of the last snapshot into the next tick's block."""
         self._answered: dict[tuple[str, str], Entry] = {}
         """Answers to idempotency keys in the block that is being decided."""
         self._committer: GroupCommitter[Submission | Tick] | None = None
@@ -175,7 +177,11 @@ class Engine:
         if self.witnessing is not None:
             self.witnessing.durable(self.journal.head())
         if self.snapshot_every_blocks:
-            save_if_due(self.journal, self.state, self.snapshot_every_blocks)
+            self._unnoted = snapshots.save_if_due(self.journal, self.state, self.snapshot_every_blocks) or self._unnoted
+
+    def save_snapshot(self) -> None:
+        """Save the state beside the journal and note it in the chain, after `close`."""
+        self.execute([Submission(snapshots.save(self.journal, self.state), "engine")], self.state.ts_ns)
 
     def _decide_block(self, requests: Sequence[Submission | Tick], ts_ns: int) -> list[Sequence[Entry]]:
         """Entries of each request, applied in memory; a block that would hold none is not begun."""
@@ -233,6 +239,9 @@ class Engine:
         entries = self._timed(tick, before_ns)
         if self.state.adaptive is not None and self.state.adaptive.ramps:
             entries.append(self.run(c.RampPolicy()))
+        if self._unnoted is not None:
+            entries.append(self.run(self._unnoted))
+            self._unnoted = None
         statement, margin_s = None, 0.0
         young = self.state.ts_ns - self.state.marked_ns <= oracle.halt_age_s * 1e9
         if self.risk.prepared is not None and young:

@@ -103,7 +103,7 @@ class Venue:
             return  # whoever insists is not kept waiting: what is durable stays so
         self.engine.close()
         if kind is None:
-            snapshots.save(self.engine.journal, self.engine.state)
+            self.engine.save_snapshot()
             if self.engine.witnessing is not None:
                 self.engine.witnessing.close(self.engine.journal.head())
         self.engine.journal.close()

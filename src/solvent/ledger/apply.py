@@ -292,6 +292,7 @@ _NOTES: dict[type[Any], Callable[[State, Any], None]] = {
     e.Deleveraged: _only_moves,
     e.LossShared: _only_moves,
     e.Swept: _only_moves,
+    e.SnapshotNoted: _only_moves,
     e.Frozen: _frozen,
 }
 """What an event says beyond what it moves."""

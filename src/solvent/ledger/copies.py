@@ -8,7 +8,7 @@ from solvent.errors import JournalCorrupt, SolventError, problem
 from solvent.ledger import snapshots
 from solvent.ledger.journal import Head, Journal
 from solvent.ledger.postgres import PostgresJournal, is_postgres
-from solvent.ledger.recovery import Follower, recover, walk
+from solvent.ledger.recovery import Follower, walk
 from solvent.ledger.sqlite import SqliteJournal
 
 Progress = Callable[[int], None]
@@ -18,8 +18,8 @@ Progress = Callable[[int], None]
 def backup(journal: Journal, path: Path, progress: Progress = lambda height: None) -> Head:
     """Copy a journal, while it may be written to, into a new file that appears whole or not at all.
 
-    Every block is checked on its way and the state that they add up to is kept beside them. Returns the copy's end.
-    Raises SolventError for a file that is there, JournalCorrupt for a journal that is not sound.
+    Every block is checked on its way; the newest snapshot that the chain vouches for goes along. Returns the
+    copy's end. Raises SolventError for a file that is there, JournalCorrupt for a journal that is not sound.
     """
     if path.exists():
         raise SolventError(problem(str(path), None, "backup", "a file that is there", "a new file"))
@@ -28,7 +28,6 @@ def backup(journal: Journal, path: Path, progress: Progress = lambda height: Non
         copy = SqliteJournal(part)
         try:
             _copy(journal, copy, progress)
-            snapshots.save(copy, recover(copy))
             head = copy.head()
         finally:
             copy.close()
@@ -52,7 +51,6 @@ def restore(journal: Journal, store: str, progress: Progress = lambda height: No
         if start.height and (held is None or held.head != start):
             raise SolventError(problem(target.name, start.height, "store", start.hash.hex(), "an empty store"))
         _copy(journal, target, progress)
-        snapshots.save(target, recover(target))
         return target.head()
     finally:
         target.close()
@@ -81,6 +79,10 @@ def _copy(journal: Journal, target: SqliteJournal | PostgresJournal, progress: P
         if block is not None:
             target.adopt(block)
             progress(block.height)
+    for snapshot in journal.snapshots():
+        if snapshot.height <= target.head().height and snapshots.is_noted(target, snapshot):
+            target.save_snapshot(snapshot)
+            break
 
 
 def confirm(store: str, height: int, hash: str, *, loss: str = "") -> Head:

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from solvent.domain.events import Entry, Event
+from solvent.domain.events import Entry, Event, SnapshotNoted
 from solvent.errors import JournalCorrupt, Problem, problem
 from solvent.ledger import snapshots
 from solvent.ledger.apply import apply_block, apply_entry
@@ -102,13 +102,15 @@ def _inapplicable(journal: Journal, block: Block, field: str, error: Exception) 
 
 
 def newest_snapshot(journal: Journal) -> tuple[State, Head]:
-    """State and head of the newest snapshot that can be believed, or of the empty journal."""
+    """State and head of the newest snapshot that can be believed, because the chain vouches for it; else empty."""
     kept = journal.snapshots()
     while True:
         try:
             snapshot = next(kept, None)
             if snapshot is None:
                 return State(), Head()
+            if not snapshots.is_noted(journal, snapshot):
+                continue
             state = snapshots.restore(journal, snapshot)
         except JournalCorrupt:
             continue
@@ -135,6 +137,7 @@ class _Verification:
         self.report = Report(journal.name, problems=journal.faults())
         self.state: State | None = State()
         self.snapshots: dict[int, Snapshot] = {}
+        self.noted: dict[int, str] = {}
 
     def run(self, holds: str) -> Report:
         seen = not holds
@@ -160,8 +163,10 @@ class _Verification:
             problems.append(
                 problem(self.journal.name, None, "hash", holds, "a block's hash: the chain was cut or rewritten")
             )
-        for snapshot in self.snapshots.values():
+        for height, snapshot in self.snapshots.items():
             problems += snapshots.check(self.journal, snapshot)
+            if self.noted.get(height, snapshot.digest.hex()) != snapshot.digest.hex():
+                self._wrong(height, "snapshot.digest", snapshot.digest.hex(), f"{self.noted[height]}, as noted")
         self.report.ts_ns, self.report.head_hash = last.ts_ns, last.hash.hex()
         if self.state is not None:
             problems += self.state.violations()
@@ -178,6 +183,8 @@ class _Verification:
             entries, sound = (), False
         self.report.entries += len(entries)
         self.report.events += sum(len(entry.events) for entry in entries)
+        events = (event for entry in entries for event in entry.events)
+        self.noted |= {event.height: event.digest for event in events if isinstance(event, SnapshotNoted)}
         if not sound:
             self.state = None
         if self.state is None:

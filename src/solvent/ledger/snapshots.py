@@ -5,6 +5,8 @@ import zlib
 
 import msgspec
 
+from solvent.domain.commands import NoteSnapshot
+from solvent.domain.events import SnapshotNoted
 from solvent.errors import JournalCorrupt, Problem, SolventError, problem
 from solvent.ledger.image import STATE_VERSION
 from solvent.ledger.journal import Journal, Snapshot
@@ -16,25 +18,33 @@ SNAPSHOT_BYTES_MOST = 4 * 2**30
 _FAST = 1
 
 
-def save_if_due(journal: Journal, state: State, every: int = SNAPSHOT_EVERY_BLOCKS) -> bool:
-    """Save a snapshot if the block just committed is an `every`-th one; whether it was.
+def save_if_due(journal: Journal, state: State, every: int = SNAPSHOT_EVERY_BLOCKS) -> NoteSnapshot | None:
+    """Save a snapshot if the block just committed is an `every`-th one: the command that makes it count.
 
     To be called between blocks, when the state is exactly what the journal holds. Raises as `Journal.commit`.
     """
-    due = state.height > 0 and state.height % every == 0
-    if due:
-        save(journal, state)
-    return due
+    return save(journal, state) if state.height > 0 and state.height % every == 0 else None
 
 
-def save(journal: Journal, state: State) -> None:
-    """Save a snapshot now, between blocks."""
+def save(journal: Journal, state: State) -> NoteSnapshot:
+    """Save a snapshot now, between blocks. It counts once the chain holds the command that this returns."""
     head = journal.head()
     assert head.height == state.height, "a snapshot is of a state that is durable"
     unsigned = Snapshot(
         head.height, head.hash, STATE_VERSION, state.hash(), b"", zlib.compress(state.snapshot(), _FAST)
     )
-    journal.save_snapshot(msgspec.structs.replace(unsigned, digest=_digest(unsigned)))
+    digest = _digest(unsigned)
+    journal.save_snapshot(msgspec.structs.replace(unsigned, digest=digest))
+    return NoteSnapshot(head.height, digest.hex())
+
+
+def is_noted(journal: Journal, snapshot: Snapshot) -> bool:
+    """Whether the chain holds the snapshot's digest: else anybody who can write to the store may have made it.
+
+    Raises JournalCorrupt where the blocks after it cannot be read.
+    """
+    wanted = SnapshotNoted(height=snapshot.height, digest=snapshot.digest.hex())
+    return any(wanted in entry.events for block in journal.read(snapshot.height + 1) for entry in block.entries())
 
 
 def _digest(snapshot: Snapshot) -> bytes:

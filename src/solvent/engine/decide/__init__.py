@@ -22,6 +22,7 @@ _DECIDERS: dict[type[Any], Callable[[State, Risk, Any], tuple[Event, ...]]] = {
     c.Accrue: markets.accrue_interest,
     c.Expire: markets.expire,
     c.Sweep: markets.sweep,
+    c.NoteSnapshot: markets.note_snapshot,
     c.Freeze: accounts.freeze,
     c.OpenAccount: accounts.open_account,
     c.Deposit: accounts.deposit,

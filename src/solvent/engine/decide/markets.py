@@ -264,6 +264,13 @@ def _expiry_quote(state: State, instrument: Future | Option, i: int, lots: int, 
     return fraction_down(lots * Fraction(numerator, denominator) * price / tick)
 
 
+def note_snapshot(state: State, risk: Risk, command: c.NoteSnapshot) -> tuple[e.Event, ...]:
+    """A snapshot of the past may be noted; whether it is one is seen when it is used."""
+    if not 0 < command.height <= state.height:
+        raise Refusal(f"height {command.height}: of a block up to {state.height}")
+    return (e.SnapshotNoted(height=command.height, digest=command.digest),)
+
+
 def sweep(state: State, risk: Risk, command: c.Sweep) -> tuple[e.Event, ...]:
     """What rounding left over goes to insurance, and what the pool can give back of what insurance lent it."""
     asset = command.asset
