@@ -137,7 +137,7 @@ def test_over_several_bars_the_tracker_learns_only_what_is_over() -> None:
 def test_it_tracks_one_level_and_horizon_and_goes_bar_by_bar() -> None:
     returns = t_returns(400)
     fitted = Stack(parts=PARTS).fit(returns[:300])
-    with pytest.raises(ValueError, match="tracks 0.99"):
+    with pytest.raises(ValueError, match=r"tracks 0\.99"):
         fitted.quantile(0.95)
     with pytest.raises(ValueError, match="tracks 1"):
         fitted.over(5)
