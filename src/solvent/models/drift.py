@@ -1,8 +1,9 @@
 """Watching a prediction that is in use: is it still better than the champion that it replaced?
 
 Two watches on the pinball loss, as predictions fail in two ways. The mean over 60 days finds one that has slowly
-become no better than the champion; Page-Hinkley finds one that fails at once. Either gives the margin back to the
-champion, and only 20 days without either bring the prediction back, so that margins do not flap.
+become no better than the champion; Page-Hinkley finds one that fails at once. The first must hold for 20 days in a row
+before the champion speaks, since 60 days hold about fourteen breaches a side and chance alone makes either look
+better; the second acts at once. 20 days without either bring the prediction back, so that margins do not flap.
 """
 
 import numpy as np
@@ -16,7 +17,7 @@ Bool = NDArray[np.bool_]
 WINDOW_HOURS = 60 * 24
 WINDOW_LEAST_HOURS = 30 * 24
 """Fewer hours of scores than this are not judged by their mean."""
-CALM_HOURS = 20 * 24
+HYSTERESIS_HOURS = 20 * 24
 PAGE_HINKLEY_TOLERANCE = 0.02
 """In units of the champion's mean pinball loss an hour: an excess this small is not drift."""
 PAGE_HINKLEY_MOST = 100.0
@@ -34,8 +35,7 @@ def trusted(challenger: F64, champion: F64) -> Bool:
     mean = _before(rolling_mean(challenger - champion, WINDOW_HOURS, WINDOW_LEAST_HOURS))
     worse = mean > 0.0
     failing = page_hinkley(excess, PAGE_HINKLEY_TOLERANCE, PAGE_HINKLEY_MOST)
-    alarm = worse | failing
-    found: Bool = latched(alarm, ~alarm, CALM_HOURS)
+    found: Bool = latched(worse, failing, HYSTERESIS_HOURS)
     return found
 
 

@@ -21,7 +21,8 @@ F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
 HAR_HOURS = (1, 4, 24, 168)
-RANGE_HOURS = (*HAR_HOURS, 720)
+RANGE_HOURS = (1, 2, 4, 12, 24, 48, 168, 720)
+SAME_HOUR_DAYS = 14
 COVERAGE_LEAST = 0.8
 """A mean over a window is missing where fewer of its hours have a candle."""
 
@@ -46,7 +47,9 @@ def _candles(group: str, *names: str) -> tuple[Feature, ...]:
 
 FEATURES: tuple[Feature, ...] = (
     *_candles("volatility", *(f"log_range_variance_{n}h" for n in RANGE_HOURS)),
-    *_candles("volatility", "log_square_return_24h", "log_square_return_168h"),
+    *_candles("volatility", "log_square_return_24h", "log_square_return_168h", "log_range_variance_deviation_24h"),
+    # The hour that is forecast, on the days before: its stamp is a day earlier.
+    Feature("log_range_variance_same_hour_14d", "volatility", "candles", lag_hours=24),
     *_candles("returns", "fall_1h", "absolute_return_1h", "momentum_24h"),
     *_candles("liquidity", "volume_ratio_1h", "volume_ratio_24h", "log_amihud_24h", "corwin_schultz_24h"),
     Feature("hour_of_day", "calendar", "clock", lag_hours=0),
@@ -66,7 +69,7 @@ FEATURES: tuple[Feature, ...] = (
 )
 
 CORE_GROUPS = ("volatility", "returns", "liquidity", "calendar")
-"""What `hourly` uses: all of it comes with the candles. The other groups did not earn their place (docs/risk-models.md)."""
+"""What `hourly` uses: all of it comes with the candles. What the others would add is in docs/risk-models.md."""
 
 
 def chosen(groups: Sequence[str], hours: Hours) -> tuple[Feature, ...]:
@@ -115,7 +118,10 @@ def candle_columns(hours: Hours) -> dict[str, F64]:
     square = r * r
     columns = {f"log_range_variance_{n}h": log_variance(_mean(variance, n)) for n in RANGE_HOURS}
     columns |= {f"log_square_return_{n}h": log_variance(_mean(square, n)) for n in (24, 168)}
+    single = log_variance(variance)
     columns |= {
+        "log_range_variance_deviation_24h": _deviation(single, 24),
+        "log_range_variance_same_hour_14d": _same_hour(single, SAME_HOUR_DAYS),
         "fall_1h": np.minimum(r, 0.0),
         "absolute_return_1h": np.abs(r),
         "momentum_24h": 24.0 * _mean(r, 24),
@@ -139,6 +145,21 @@ def _liquidity(hours: Hours) -> dict[str, F64]:
 def _mean(values: F64, window: int) -> F64:
     out: F64 = rolling_mean(values, window, int(np.ceil(COVERAGE_LEAST * window)))
     return out
+
+
+def _deviation(values: F64, window: int) -> F64:
+    return np.sqrt(np.maximum(_mean(values * values, window) - _mean(values, window) ** 2, 0.0))
+
+
+def _same_hour(values: F64, days: int) -> F64:
+    """Mean of the hour and the same hour of the days before, `days` in all; NaN for what is not there yet."""
+    total, count = np.zeros(len(values)), np.zeros(len(values))
+    for day in range(days):
+        shifted = lagged(values, 24 * day) if day else values
+        there = np.isfinite(shifted)
+        total[there] += shifted[there]
+        count += there
+    return np.where(count >= COVERAGE_LEAST * days, total / np.maximum(count, 1), np.nan)
 
 
 def _clock(ts_ns: I64) -> dict[str, F64]:

@@ -18,6 +18,7 @@ from solvent.models.backtests.coverage import promised
 from solvent.models.backtests.scores import pinball
 from solvent.models.features import CORE_GROUPS, HAR_HOURS, chosen, matrix, range_variance
 from solvent.models.hours import HOUR_NS, Hours, assets_of, hours
+from solvent.models.kernel_filters import VARIANCE_LEAST
 from solvent.models.kernel_hourly import ewma_variance, filtered_tail, tracked
 from solvent.models.ranges import log_variance
 from solvent.models.returns import SIDES, losses
@@ -36,7 +37,7 @@ RESIDUAL_HOURS = 365 * 24
 RESIDUALS_LEAST = 30 * 24
 ELASTICITY = 0.9
 """Margins follow sigma^0.9: a forecast of volatility is uncertain, and more so the further it is from usual."""
-DECAY = 0.94
+DECAY, DECAY_SLOWER, DECAY_SLOWEST = 0.94, 0.97, 0.99
 SEED_HOURS = 168
 GARCH_HOURS = 240 * 24
 TRACKER_STEP = 0.01
@@ -46,9 +47,16 @@ LIFT = 0.2
 FLOOR = 0.75
 """Of the champion's margin: a prediction may lower a margin by a quarter at most; raise it, it may further."""
 
-CHAMPION = "ewma-fhs"
+TEXTBOOK = "ewma-fhs"
+"""What the others are held against: filtered historical simulation as it stands in books, margins along sigma."""
+CHAMPION = "ewma-core-fhs"
+"""The core: the same along sigma^0.9, sigma between a fast and a slow EWMA; it needs candles' closes alone."""
 GOVERNED = "hourly"
-MODELS = (CHAMPION, "garch-t-fhs", "har-fhs", "har-hour-fhs", "boosting-fhs", "mean-fhs", GOVERNED)
+MODELS = (
+    TEXTBOOK, "ewma-97-fhs", CHAMPION, "garch-t-fhs", "har-fhs", "har-hour-fhs", "boosting-fhs", "mean-fhs", GOVERNED,
+)  # fmt: skip
+ALONG_SIGMA = frozenset({TEXTBOOK, "ewma-97-fhs", "garch-t-fhs"})
+"""Comparators as the field runs them."""
 ESTIMATED = frozenset({"garch-t-fhs", "boosting-fhs", "mean-fhs", GOVERNED})
 """Those that need the extra `models`."""
 
@@ -84,10 +92,11 @@ def forecast(
     if unknown:
         raise SolventError(*(problem("models", None, "name", name, f"one of {', '.join(MODELS)}") for name in unknown))
     wanted = assets_of(candles) if assets is None else assets
-    return pl.concat([_of_asset(hours(candles, asset, ahead=ahead), level, models) for asset in wanted])
+    return pl.concat([of_asset(hours(candles, asset, ahead=ahead), level, models)[0] for asset in wanted])
 
 
-def _of_asset(of: Hours, level: float, models: Sequence[str]) -> pl.DataFrame:
+def of_asset(of: Hours, level: float, models: Sequence[str]) -> tuple[pl.DataFrame, "Race"]:
+    """Forecasts of one asset, and the race that they come from. Raises SolventError where it is too short."""
     if len(of) <= WARM_UP_HOURS:
         accepted = f"more than {WARM_UP_HOURS} hours: what comes before is for warming up"
         raise SolventError(problem("candles", None, "ts", f"{of.asset}: {len(of)} hours", accepted))
@@ -95,7 +104,7 @@ def _of_asset(of: Hours, level: float, models: Sequence[str]) -> pl.DataFrame:
     core = race.margins(CHAMPION)
     rows = np.isfinite(of.returns) & np.isfinite(core.values[:, 0]) & (np.arange(len(of)) >= WARM_UP_HOURS)
     rows[-1] |= np.isnan(of.close[-1]) and np.isfinite(core.values[-1, 0])
-    return pl.concat([_frame(of, race.margins(name), name, level, rows) for name in models])
+    return pl.concat([_frame(of, race.margins(name), name, level, rows) for name in models]), race
 
 
 class Race:
@@ -121,7 +130,8 @@ class Race:
         return self._margins[name]
 
     def _filtered(self, name: str) -> Margins:
-        own = tail(self.of.returns, self.log_variance(name), self.level, 1.0 if name == CHAMPION else ELASTICITY)
+        elasticity = 1.0 if name in ALONG_SIGMA else ELASTICITY
+        own = tail(self.of.returns, self.log_variance(name), self.level, elasticity)
         if name == CHAMPION:
             return Margins(own)
         missing = np.isnan(own[:, 0])
@@ -133,9 +143,9 @@ class Race:
         return governed(core, own, self.of.returns, self.level)
 
 
-MISSING = "a feature is missing: ewma-fhs"
-DRIFTED = "worse than ewma-fhs of late: ewma-fhs"
-FLOORED = "held at 75 % of ewma-fhs"
+MISSING = f"a feature is missing: {CHAMPION}"
+DRIFTED = f"worse than {CHAMPION} of late: {CHAMPION}"
+FLOORED = f"held at {FLOOR:.0%} of {CHAMPION}"
 
 
 def governed(core: F64, predicted: F64, returns: F64, level: float) -> Margins:
@@ -172,15 +182,24 @@ def tail(returns: F64, log_variances: F64, level: float, elasticity: float = ELA
     return found
 
 
-def refits(ts_ns: I64) -> I64:
-    """Rows from which new fits hold: after the first half of the warm-up, then at the start of every month."""
+def refits(ts_ns: I64, first: int = FIRST_FIT_HOURS) -> I64:
+    """Rows from which new fits hold: the first one, then the start of every month (UTC)."""
     month = ts_ns.astype("datetime64[ns]").astype("datetime64[M]")
     turns = np.flatnonzero(month[1:] != month[:-1]) + 1
-    return np.append(FIRST_FIT_HOURS, turns[turns > FIRST_FIT_HOURS])
+    return np.append(first, turns[turns > first])
 
 
-def _ewma(race: Race) -> F64:
-    return np.asarray(np.log(np.maximum(ewma_variance(race.of.returns, DECAY, SEED_HOURS), 1e-16)))
+def _ewma(race: Race, decay: float = DECAY) -> F64:
+    return np.asarray(np.log(np.maximum(ewma_variance(race.of.returns, decay, SEED_HOURS), VARIANCE_LEAST)))
+
+
+def _ewma_slower(race: Race) -> F64:
+    return _ewma(race, DECAY_SLOWER)
+
+
+def _core(race: Race) -> F64:
+    """The geometric mean of two memories: the shock of today, and what is usual of late."""
+    return 0.5 * (_ewma(race) + _ewma(race, DECAY_SLOWEST))
 
 
 def _garch(race: Race) -> F64:
@@ -222,7 +241,9 @@ def _mean(race: Race) -> F64:
 
 
 FORECASTERS: Mapping[str, Callable[[Race], F64]] = {
-    CHAMPION: _ewma,
+    TEXTBOOK: _ewma,
+    "ewma-97-fhs": _ewma_slower,
+    CHAMPION: _core,
     "garch-t-fhs": _garch,
     "har-fhs": _har,
     "har-hour-fhs": _har_hour,

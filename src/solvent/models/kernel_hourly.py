@@ -66,7 +66,7 @@ def filtered_tail(returns: F64, sigma: F64, level: float, window: int, least: in
         if math.isnan(s):
             continue
         if n >= least:
-            k = min(n, int(math.ceil(level * (n + 1) - 1e-9)))
+            k = min(n, math.ceil(level * (n + 1) - 1e-9))
             low, high = 0.0, 0.0
             for i in range(n - k + 1):
                 low += ordered[i]
@@ -130,12 +130,15 @@ def page_hinkley(score: F64, tolerance: float, most: float) -> Bool:
 
 
 @njit(cache=True)
-def latched(alarm: Bool, calm: Bool, calm_least: int) -> Bool:
-    """(T,) True while in use: an alarm ends it, `calm_least` calm hours in a row bring it back."""
-    out = np.empty(len(alarm), np.bool_)
+def latched(worse: Bool, failing: Bool, patience: int) -> Bool:
+    """(T,) True while in use: `patience` hours in a row that are worse, or one that is failing, end it; as many
+    in a row that are neither bring it back."""
+    out = np.empty(len(worse), np.bool_)
     used, run = True, 0
-    for t in range(len(alarm)):
-        run = run + 1 if calm[t] and not alarm[t] else 0
-        used = (used or run >= calm_least) and not alarm[t]
+    for t in range(len(worse)):
+        against = worse[t] or failing[t]
+        run = run + 1 if against == used else 0
+        if failing[t] or run >= patience:
+            used, run = not used if not failing[t] else False, 0
         out[t] = used
     return out
