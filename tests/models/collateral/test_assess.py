@@ -6,17 +6,20 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import polars as pl
 import pytest
 
 from solvent.domain.instruments import Spot
 from solvent.domain.policy import Policy, parameters
 from solvent.domain.universe import Universe
-from solvent.engine.collateral import Assessed, assess_files, collateral_policy, read_facts, read_rules
+from solvent.engine.collateral import Assessed, assess_files, collateral_policy, read_facts, read_histories, read_rules
 from solvent.engine.params import EngineParams
 from solvent.margin.rules.portfolio.params import PortfolioParams, check_params, check_universe
 from solvent.models.collateral.assess import Assessment, assess
 from solvent.models.collateral.facts import Facts
 from solvent.models.collateral.history import History
+from solvent.models.collateral.hysteresis import haircut_path
+from solvent.models.collateral.targets import target
 
 START = date(2020, 1, 1)
 
@@ -169,7 +172,39 @@ def test_refused_assets_are_not_in_the_policy() -> None:
 
 
 def test_the_shipped_facts_name_every_asset_of_the_daily_file(shared: Path) -> None:
-    import polars as pl
-
     daily = shared / "data" / "prices_daily" / "crypto_daily_ohlcv.parquet"
     assert set(pl.read_parquet(daily)["asset"].unique()) <= set(read_facts())
+
+
+COINS = ("BTC", "ETH", "SOL", "LTC", "XRP", "ADA", "LINK", "DOGE")
+
+
+def test_haircuts_in_force_held_99_percent_of_days(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """2019-09 to 2024: at most one fall a hundred days through the haircut of a day's horizon, none of a stablecoin."""
+    monkeypatch.setattr("solvent.models.collateral.targets.PATH_DAYS", 1949)
+    daily = shared / "data" / "prices_daily" / "crypto_daily_ohlcv.parquet"
+    histories, _ = read_histories([daily], [*COINS, "USDC", "USDT"])
+    for asset, own in histories.items():
+        found = target(own, read_facts()[asset], date(2025, 1, 1), tier=1)
+        assert found is not None
+        haircut = haircut_path(found.path, found.falls).haircut[:-1]
+        falls = 1 - own.close[-len(haircut) :] / own.close[-len(haircut) - 1 : -1]
+        exceptions = (falls > haircut).mean()
+        assert exceptions <= (0.01 if asset in COINS else 0.0), asset
+        assert haircut.mean() < (0.3 if asset in COINS else 0.06), "and is of use"
+        assert (falls > haircut / 4).mean() > 0.01 or asset not in COINS, "the control: a quarter of it does not hold"
+
+
+def test_a_treasury_bill_is_cut_by_points_and_gold_by_more(shared: Path) -> None:
+    """The bill ETF stands in for a tokenised bill: no file has prices of one."""
+    macro = pl.read_parquet(shared / "data" / "tradfi" / "macro_daily.parquet").drop_nulls("bil_tbill_etf_adj_close")
+    close = macro["bil_tbill_etf_adj_close"].to_numpy()
+    known = np.full(len(close), 1e9)
+    bill = History("BILL", macro["date"].to_numpy().astype("datetime64[D]"), close, close, close, known[None], known)
+    terms = facts(kind="treasury", custody="qualified", redemption="limited", issuer="Fund", exit_days=1.0)
+    assert 0.02 <= one(bill, terms, date(2024, 12, 1)).target < 0.03
+    hourly = shared / "data" / "prices_intraday" / "binance_spot_1h_2021_2023.parquet"
+    daily = shared / "data" / "prices_daily" / "crypto_daily_ohlcv.parquet"
+    (gold,) = assess_files([daily, hourly], ["PAXG"], date(2023, 12, 1)).assessments
+    assert 0.05 <= gold.target < 0.15
+    assert gold.zero_for == ("Brink's", "Paxos")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvent.models.liquidity.spreads import abdi_ranaldo
-from solvent.models.liquidity.tiers import Score, herfindahl, liquidity_score
+from solvent.models.liquidity.tiers import Score, liquidity_score
 from solvent.models.liquidity.volume import WEEKS_DAYS, amihud, amihud_daily, lower_volume
 from solvent.valuation.tiers import F64
 
@@ -91,16 +91,6 @@ class History(msgspec.Struct, frozen=True, eq=False):
         return float(known[-1]) if known.size else None
 
     def score(self, age_days: float | None) -> Score:
-        """The liquidity score; concentration on one venue counts where there are several sources."""
-        last = self.volume_usd[:, -WEEKS_DAYS:]
-        means = np.array([np.nanmean(row) for row in last if np.isfinite(row).any()])
-        venues = herfindahl(means) if len(means) > 1 else None
-        return liquidity_score(
-            {
-                "volume_usd_daily": self.volume_counted,
-                "spread": self.spread,
-                "amihud": self.amihud,
-                "herfindahl": venues,
-                "age_days": age_days,
-            }
-        )
+        """The liquidity score of what candles tell. Sources are no venues: an aggregator holds the others' volume."""
+        measures = {"volume_usd_daily": self.volume_counted, "spread": self.spread, "amihud": self.amihud}
+        return liquidity_score({**measures, "age_days": age_days})
