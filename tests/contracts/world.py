@@ -28,7 +28,7 @@ MARK = 2_000 * 10**3
 """First price of the market in ticks (atoms) a lot of 0.001 coins."""
 OK, DEGRADED, HALTED = range(3)
 
-SETTINGS = [60, 600, 3_000, 200, 15, 100]
+GUARDS = [60, 600, 3_000, 200, 15, 100]
 """soft age s, hard age s, band bps, most confidence bps, skew s, most funding bps an hour."""
 POOL_TERMS = [100, 400, 6_000, 8_000, 1_000, 10**9 * USD, 10**9 * USD]
 AUCTION_TERMS = [9_800, 8_000, 1_500, 100, 2_500, 900, 43_200, 14_400, 3_600, 100 * USD]
@@ -232,7 +232,7 @@ def build(feeds: bool = False) -> World:
     settlement = mock("Token", 6)
     tokens = [mock("Token", 18) for _ in range(ASSETS)]
     steward = contract("Steward", owner)
-    prices = contract("Prices", steward, [signer.address for signer in signers], 2, SETTINGS)
+    prices = contract("Prices", steward, [signer.address for signer in signers], 2, GUARDS)
     pool = contract("Pool", settlement, steward, POOL_TERMS)
     clearing = contract("Clearing", steward, pool, prices)
     auction = contract("Auction", clearing, steward, AUCTION_TERMS)
@@ -248,7 +248,7 @@ def build(feeds: bool = False) -> World:
     if feeds:
         world.feeds = [mock("Feed", 8) for _ in range(ASSETS)]
         for asset, feed in enumerate(world.feeds):
-            for parameter, setting in {9: 1, 10: 2**48 - 1, 11: 60, 8: int(feed.address, 16)}.items():
+            for parameter, setting in {3: 1, 4: 2**48 - 1, 5: 60, 2: int(feed.address, 16)}.items():
                 steward.set_up(prices, key(parameter, asset), setting, sender=owner)
     world.push()
     if feeds:

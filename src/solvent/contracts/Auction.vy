@@ -41,7 +41,7 @@ interface Clearing:
 
 
 interface Prices:
-    def quotes(assets: uint256, markets: uint256) -> (uint256, DynArray[uint256, 32]): view
+    def quotes(assets: uint256, markets: uint256) -> (uint256, DynArray[uint256, 24]): view
 
 
 event Started:
@@ -53,15 +53,6 @@ event Started:
 
 event Ended:
     account: indexed(uint256)
-
-
-event Taken:
-    account: indexed(uint256)
-    taker: indexed(uint256)
-    fraction_e18: uint256
-    price_e18: uint256
-    paid: uint256
-    payout: uint256
 
 
 event MarketCharged:
@@ -301,8 +292,6 @@ def bid(
     kept: uint256 = offer.start
     if is_enough:
         kept = 0
-        log Ended(account=account)
-    log Taken(account=account, taker=taker, fraction_e18=part, price_e18=offer.price_e18, paid=paid, payout=0)
     self._take_positions(account, taker, part)
     extcall Clearing(clearing).take(account, taker, msg.sender, part, paid, fee, kept)
     return part, paid, 0
@@ -317,7 +306,7 @@ def _take_positions(account: uint256, taker: uint256, fraction_e18: uint256):
     if markets == 0:
         return
     state: uint256 = 0
-    quotes: DynArray[uint256, 32] = []
+    quotes: DynArray[uint256, 24] = []
     state, quotes = staticcall Prices(prices).quotes(0, markets)
     at: uint256 = 0
     for market: uint256 in range(16):
@@ -352,7 +341,7 @@ def _absorb(
     @notice Hand an account that is worth less than nothing to its taker, with what he is paid for it.
     """
     markets: uint256 = (staticcall Clearing(clearing).account_word(account) >> 200) & MASK_16
-    quotes: DynArray[uint256, 32] = []
+    quotes: DynArray[uint256, 24] = []
     lenders_most: uint256 = offer.payout
     if markets != 0:
         # Lenders answer for what collateral and cash leave of the debt, never for a loss of a position.
@@ -366,8 +355,6 @@ def _absorb(
     charged: uint256 = self._charge_markets(account, markets, quotes, offer.payout - insured - lenders)
     payout: uint256 = insured + lenders + charged
     errors.need(payout >= received_least, errors.TOO_LITTLE_RECEIVED)
-    log Ended(account=account)
-    log Taken(account=account, taker=taker, fraction_e18=WAD, price_e18=0, paid=0, payout=payout)
     self._take_positions(account, taker, WAD)
     extcall Clearing(clearing).take(account, taker, msg.sender, WAD, 0, 0, 0)
     return WAD, 0, payout
@@ -389,7 +376,7 @@ def _profit(account: uint256, market: uint256, quote: uint256) -> int256:
 
 @internal
 @view
-def _profits(account: uint256, markets: uint256, quotes: DynArray[uint256, 32]) -> int256:
+def _profits(account: uint256, markets: uint256, quotes: DynArray[uint256, 24]) -> int256:
     sum: int256 = 0
     at: uint256 = 0
     for market: uint256 in range(16):
@@ -401,7 +388,7 @@ def _profits(account: uint256, markets: uint256, quotes: DynArray[uint256, 32]) 
 
 @internal
 def _charge_markets(
-    account: uint256, markets: uint256, quotes: DynArray[uint256, 32], amount: uint256
+    account: uint256, markets: uint256, quotes: DynArray[uint256, 24], amount: uint256
 ) -> uint256:
     """
     @notice Forgive losses of an account's positions and put them to the winners of their markets.
@@ -452,7 +439,7 @@ def share_market_loss(market: uint256, holders: DynArray[uint256, HOLDERS_MOST])
     @param holders All accounts in the market in strictly rising order; anyone may bring the list.
     """
     state: uint256 = 0
-    quotes: DynArray[uint256, 32] = []
+    quotes: DynArray[uint256, 24] = []
     state, quotes = staticcall Prices(prices).quotes(0, 1 << market)
     errors.need(state == health.OK, errors.PRICES_NOT_GOOD)
     quote: uint256 = quotes[0]

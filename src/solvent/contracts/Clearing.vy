@@ -11,7 +11,8 @@
           account   cash 88 | debt shares 96 | collaterals 16 | markets 16 | auction start 32 bits
           balances  two collaterals of 128 bits a word
           position  lots 64 | quote leg 96 | funding index 96 bits, all signed
-        Every change of one of these words is an event with the new word, so that logs rebuild all accounts.
+        Logs rebuild all accounts: each new account and position word is an event, and balances move with
+        `Deposited`, `Withdrawn` and `Sliced`.
         Each function checks, accrues, changes state, and calls tokens last.
 """
 
@@ -24,7 +25,7 @@ from . import signatures
 
 
 interface Prices:
-    def quotes(assets: uint256, markets: uint256) -> (uint256, DynArray[uint256, 32]): view
+    def quotes(assets: uint256, markets: uint256) -> (uint256, DynArray[uint256, 24]): view
 
 
 interface Pool:
@@ -42,12 +43,6 @@ interface Pool:
 
 event AccountSet:
     account: indexed(uint256)
-    word: uint256
-
-
-event BalancesSet:
-    account: indexed(uint256)
-    pair: uint256
     word: uint256
 
 
@@ -159,6 +154,7 @@ HOLDERS_MOST: constant(uint256) = 512
 RIGHT_TRADE: constant(uint256) = 1
 RIGHT_FUNDS: constant(uint256) = 2
 MASK_16: constant(uint256) = 2**16 - 1
+MASK_29: constant(uint256) = 2**29 - 1
 MASK_32: constant(uint256) = 2**32 - 1
 MASK_64: constant(uint256) = 2**64 - 1
 MASK_88: constant(uint256) = 2**88 - 1
@@ -197,7 +193,7 @@ auction: public(address)
 accounts: HashMap[uint256, uint256]
 balances: HashMap[uint256, uint256[8]]
 positions: HashMap[uint256, uint256[16]]
-# token 160 | total cap 32 | account cap 32 | daily cap 32 bits, caps in listed units
+# token 160 | unit decimals 8 | total cap 29 | account cap 29 | daily cap 29 bits, caps in listed units
 tokens: uint256[16]
 # total 128 | day 32 | deposited that day 96 bits
 totals: uint256[16]
@@ -273,12 +269,6 @@ def _set_account(account: uint256, word: uint256):
 
 
 @internal
-def _set_balances(account: uint256, pair: uint256, word: uint256):
-    self.balances[account][pair] = word
-    log BalancesSet(account=account, pair=pair, word=word)
-
-
-@internal
 def _set_funds(market: uint256, pot: uint256, deficit: uint256):
     word: uint256 = packing.with_field(pot, 128, 128, deficit)
     self.funds[market] = word
@@ -324,10 +314,10 @@ def _assess(account: uint256, word: uint256, new_debt: uint256, initial: bool) -
         equity -= convert(staticcall Pool(pool).debt_of(self._shares(word)), int256)
     assets: uint256 = (word >> 184) & MASK_16
     markets: uint256 = (word >> 200) & MASK_16
-    if assets | markets == 0:
-        return equity, 0, health.OK
+    if assets | markets == 0 or (initial and markets == 0 and equity >= 0):
+        return equity, 0, health.OK  # no price matters
     state: uint256 = 0
-    quotes: DynArray[uint256, 32] = []
+    quotes: DynArray[uint256, 24] = []
     state, quotes = staticcall Prices(prices).quotes(assets, markets)
     at: uint256 = 0
     for market: uint256 in range(16):
@@ -351,18 +341,20 @@ def _assess(account: uint256, word: uint256, new_debt: uint256, initial: bool) -
         if assets & 3 != 0:
             amounts: uint256 = self.balances[account][pair]
             risk: uint256 = self.risks[pair >> 1] >> ((pair & 1) << 7)
+            quote: uint256 = quotes[at]
+            at = unsafe_add(at, 1)
             for half: uint256 in range(2):
                 if (assets >> half) & 1 == 1:
                     worth: uint256 = 0
                     weighted: uint256 = 0
                     worth, weighted = health.collateral(
-                        amounts & MASK_128, quotes[at], risk & MASK_64, PRICE_UNIT, initial
+                        amounts & MASK_128, quote, risk, PRICE_UNIT, initial
                     )
                     equity = unsafe_add(equity, convert(worth, int256))
                     margin = unsafe_add(margin, unsafe_sub(worth, weighted))
-                    at = unsafe_add(at, 1)
                 amounts >>= 128
                 risk >>= 64
+                quote >>= 108
         assets >>= 2
     return equity, margin, state
 
@@ -433,7 +425,7 @@ def deposit(account: uint256, asset: uint256, amount: uint256):
     word: uint256 = self.accounts[account]
     if (word >> (184 + asset)) & 1 == 0:
         self._set_account(account, word | (1 << (184 + asset)))
-    self._set_balances(account, pair, (amounts & (MASK_128 << (128 - offset))) | (balance << offset))
+    self.balances[account][pair] = (amounts & (MASK_128 << (128 - offset))) | (balance << offset)
     log Deposited(account=account, asset=asset, amount=amount)
     token: address = convert(listing & (2**160 - 1), address)
     errors.need(extcall IERC20(token).transferFrom(msg.sender, self, amount, default_return_value=True), errors.TRANSFER_FAILED)
@@ -447,15 +439,15 @@ def _count_deposit(asset: uint256, amount: uint256, balance: uint256, listing: u
     @notice Hold a deposit to the caps of the listing: in total, of one account, and a day.
     """
     totals: uint256 = self.totals[asset]
-    unit: uint256 = 10 ** ((self.risks[asset >> 2] >> ((asset & 3) << 6)) & 255)
+    unit: uint256 = pow_mod256(10, (listing >> 160) & 255)
     total: uint256 = (totals & MASK_128) + amount
     day: uint256 = block.timestamp // 86_400
     today: uint256 = amount
     if (totals >> 128) & MASK_32 == day:
         today += totals >> 160
-    errors.need(total <= ((listing >> 160) & MASK_32) * unit, errors.TOTAL_CAP)
-    errors.need(balance <= ((listing >> 192) & MASK_32) * unit, errors.ACCOUNT_CAP)
-    errors.need(today <= (listing >> 224) * unit, errors.DAILY_CAP)
+    errors.need(total <= ((listing >> 168) & MASK_29) * unit, errors.TOTAL_CAP)
+    errors.need(balance <= ((listing >> 197) & MASK_29) * unit, errors.ACCOUNT_CAP)
+    errors.need(today <= ((listing >> 226) & MASK_29) * unit, errors.DAILY_CAP)
     errors.need(total <= MASK_128 and today <= MASK_96, errors.TOO_LARGE)
     self.totals[asset] = total | (day << 128) | (today << 160)
 
@@ -473,7 +465,7 @@ def withdraw(account: uint256, asset: uint256, amount: uint256, receiver: addres
     amounts: uint256 = self.balances[account][pair]
     balance: uint256 = ((amounts >> offset) & MASK_128) - amount
     word: uint256 = self.accounts[account]
-    self._set_balances(account, pair, (amounts & (MASK_128 << (128 - offset))) | (balance << offset))
+    self.balances[account][pair] = (amounts & (MASK_128 << (128 - offset))) | (balance << offset)
     if balance == 0:
         word &= ~(1 << (184 + asset))
         self._set_account(account, word)
@@ -679,7 +671,7 @@ def cancel(order: Order):
 @view
 def _good_quote(market: uint256) -> uint256:
     state: uint256 = 0
-    quotes: DynArray[uint256, 32] = []
+    quotes: DynArray[uint256, 24] = []
     state, quotes = staticcall Prices(prices).quotes(0, 1 << market)
     errors.need(state == health.OK, errors.PRICES_NOT_GOOD)
     return quotes[0]
@@ -941,9 +933,9 @@ def _take_balances(
             gained |= 1 << (2 * pair)
         if high != 0:
             gained |= 2 << (2 * pair)
-        self._set_balances(account, pair, rest)
-        # Totals are below 2**128, so the halves cannot run over.
-        self._set_balances(taker, pair, unsafe_add(self.balances[taker][pair], low | (high << 128)))
+        # Totals are below 2**128, so the halves of the taker's word cannot run over.
+        self.balances[account][pair] = rest
+        self.balances[taker][pair] = unsafe_add(self.balances[taker][pair], low | (high << 128))
     return (word & ~(MASK_16 << 184)) | (kept << 184), other | (gained << 184)
 
 
@@ -1021,7 +1013,7 @@ def _place(field: uint256, index: uint256) -> (uint256, uint256):
     if field == TOKEN:
         return 0, 160
     if field <= CAP_DAILY:
-        return 128 + 32 * field, 32
+        return 139 + 29 * field, 29
     if field == UNIT_DECIMALS:
         return 64 * (index & 3), 8
     if field <= WEIGHT_MAINTENANCE:
@@ -1075,6 +1067,8 @@ def set_parameter(key: uint256, setting: uint256):
         self.tokens[index] = packing.with_field(self.tokens[index], offset, width, setting)
     elif field <= WEIGHT_MAINTENANCE:
         self.risks[index >> 2] = packing.with_field(self.risks[index >> 2], offset, width, setting)
+        if field == UNIT_DECIMALS:
+            self.tokens[index] = packing.with_field(self.tokens[index], 160, 8, setting)
     else:
         self.terms[index] = packing.with_field(self.terms[index], offset, width, setting)
     errors.need(self._parameter(WEIGHT_INITIAL, index) <= self._parameter(WEIGHT_MAINTENANCE, index), errors.UNSAFE_PARAMETER)

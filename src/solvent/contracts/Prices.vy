@@ -41,6 +41,7 @@ UPDATES_MOST: constant(uint256) = 24
 SIGNERS_MOST: constant(uint256) = 16
 BPS: constant(uint256) = 10_000
 MASK_12: constant(uint256) = 2**12 - 1
+MASK_39: constant(uint256) = 2**39 - 1
 MASK_40: constant(uint256) = 2**40 - 1
 MASK_48: constant(uint256) = 2**48 - 1
 MASK_96: constant(uint256) = 2**96 - 1
@@ -55,26 +56,29 @@ HALTED: constant(uint256) = 2
 NAME_HASH: constant(bytes32) = keccak256("Solvent Prices")
 PUSH_TYPEHASH: constant(bytes32) = keccak256("Push(uint256 signed_at,uint256[] updates)")
 
+POLLED: constant(uint256) = 2**255
+SLOW_PRICES: constant(uint256) = (MASK_48 << 48) | (MASK_48 << 156)
+
 # Parameters, by field; the key of one is field + 256 * index.
-SOFT_AGE_S: constant(uint256) = 0
-HARD_AGE_S: constant(uint256) = 1
-BAND_BPS: constant(uint256) = 2
-CONFIDENCE_MOST_BPS: constant(uint256) = 3
-SKEW_S: constant(uint256) = 4
-FUNDING_MOST_BPS_HOURLY: constant(uint256) = 5
-THRESHOLD: constant(uint256) = 6
-SIGNER: constant(uint256) = 7
-FEED: constant(uint256) = 8
-FEED_LOWEST: constant(uint256) = 9
-FEED_HIGHEST: constant(uint256) = 10
-FEED_AGE_MIN: constant(uint256) = 11
-FEED_UNIT_SHIFT: constant(uint256) = 12
+THRESHOLD: constant(uint256) = 0
+SIGNER: constant(uint256) = 1
+FEED: constant(uint256) = 2
+FEED_LOWEST: constant(uint256) = 3
+FEED_HIGHEST: constant(uint256) = 4
+FEED_AGE_MIN: constant(uint256) = 5
+FEED_UNIT_SHIFT: constant(uint256) = 6
 
 steward: public(immutable(address))
 
-# feed pairs 8 | six parameters of 16 bits from bit 8 | threshold 8 bits from bit 104
-settings: uint256
-# price 48 | slow price 48 | confidence 12, twice; time 40 bits
+# The guards are code, not storage: nobody can loosen them, and reading them costs nothing.
+soft_age_s: public(immutable(uint256))
+hard_age_s: public(immutable(uint256))
+band_bps: public(immutable(uint256))
+confidence_most_bps: public(immutable(uint256))
+skew_s: public(immutable(uint256))
+funding_most_bps_hourly: public(immutable(uint256))
+
+# price 48 | slow price 48 | confidence 12, twice; time 39 | whether feeds price it 1 bit
 pairs: uint256[PAIRS]
 # price 48 | slow price 48 | confidence 12 | time 40 | funding index 108 bits, of which 96 are used
 marks: uint256[MARKETS]
@@ -83,21 +87,22 @@ feeds: uint256[16]
 # power of ten 5 | age limit in minutes 11 bits, for each asset
 feed_terms: uint256
 is_signer: public(HashMap[address, bool])
+threshold: public(uint256)
 
 
 @deploy
 @payable
 def __init__(
-    steward_: address, signers: DynArray[address, SIGNERS_MOST], threshold: uint256, settings_: uint256[6]
+    steward_: address, signers: DynArray[address, SIGNERS_MOST], threshold_: uint256, guards: uint256[6]
 ):
     """
     @param steward_ The only one who changes parameters and signers.
     @param signers Those whose signatures count, in strictly rising order.
-    @param threshold Signatures that a push needs.
-    @param settings_ soft age s, hard age s, band bps, most confidence bps, skew s, most funding bps an hour.
+    @param threshold_ Signatures that a push needs.
+    @param guards soft age s, hard age s, band bps, most confidence bps, skew s, most funding bps an hour.
     """
-    errors.need(threshold > 0 and threshold <= len(signers), errors.UNSAFE_PARAMETER)
-    errors.need(settings_[0] <= settings_[1] and settings_[2] < BPS, errors.UNSAFE_PARAMETER)
+    errors.need(threshold_ > 0 and threshold_ <= len(signers), errors.UNSAFE_PARAMETER)
+    errors.need(guards[0] <= guards[1] and guards[2] < BPS, errors.UNSAFE_PARAMETER)
     steward = steward_
     last: uint256 = 0
     for signer: address in signers:
@@ -105,12 +110,14 @@ def __init__(
         last = convert(signer, uint256)
         self.is_signer[signer] = True
         log ParameterSet(key=SIGNER, value=last | (1 << 160))
-    word: uint256 = 0
-    for i: uint256 in range(6):
-        word = packing.with_field(word, 8 + 16 * i, 16, settings_[i])
-        log ParameterSet(key=i, value=settings_[i])
-    self.settings = packing.with_field(word, 104, 8, threshold)
-    log ParameterSet(key=THRESHOLD, value=threshold)
+    soft_age_s = guards[0]
+    hard_age_s = guards[1]
+    band_bps = guards[2]
+    confidence_most_bps = guards[3]
+    skew_s = guards[4]
+    funding_most_bps_hourly = guards[5]
+    self.threshold = threshold_
+    log ParameterSet(key=THRESHOLD, value=threshold_)
 
 
 # Pushed prices
@@ -129,9 +136,8 @@ def push(
            price 48 | confidence 12 | funding index 96 bits.
     @param proofs Signatures of `push_digest`, signers in strictly rising order.
     """
-    settings: uint256 = self.settings
-    errors.need(signed_at <= block.timestamp + packing.field(settings, 72, 16), errors.FROM_THE_FUTURE)
-    errors.need(len(proofs) >= packing.field(settings, 104, 8), errors.TOO_FEW_SIGNATURES)
+    errors.need(signed_at <= block.timestamp + skew_s, errors.FROM_THE_FUTURE)
+    errors.need(len(proofs) >= self.threshold, errors.TOO_FEW_SIGNATURES)
     digest: bytes32 = self._push_digest(signed_at, updates)
     last: uint256 = 0
     for proof: Bytes[65] in proofs:
@@ -141,9 +147,9 @@ def push(
         last = convert(signer, uint256)
     for update: uint256 in updates:
         if update & 128 == 0:
-            self._push_pair(update, signed_at, settings)
+            self._push_pair(update, signed_at)
         else:
-            self._push_mark(update, signed_at, settings)
+            self._push_mark(update, signed_at)
 
 
 @external
@@ -165,10 +171,11 @@ def _push_digest(signed_at: uint256, updates: DynArray[uint256, UPDATES_MOST]) -
 
 
 @internal
-def _push_pair(update: uint256, signed_at: uint256, settings: uint256):
+def _push_pair(update: uint256, signed_at: uint256):
     pair: uint256 = update & 127
-    errors.need(pair < PAIRS and (settings >> pair) & 1 == 0, errors.WRONG_PAIR)
+    errors.need(pair < PAIRS, errors.WRONG_PAIR)
     old: uint256 = self.pairs[pair]
+    errors.need(old & POLLED == 0, errors.WRONG_PAIR)
     time: uint256 = old >> 216
     errors.need(signed_at > time, errors.NOT_LATER)
     elapsed: uint256 = unsafe_sub(signed_at, time)
@@ -180,13 +187,12 @@ def _push_pair(update: uint256, signed_at: uint256, settings: uint256):
             word |= self._moved(before, new & MASK_48, new >> 48, elapsed) << unsafe_mul(108, half)
         else:
             errors.need((old >> unsafe_mul(108, half)) & MASK_48 == 0, errors.PRICE_MISSING)
-    assert signed_at <= MASK_40
     self.pairs[pair] = word
     log PairPriced(pair=pair, word=word)
 
 
 @internal
-def _push_mark(update: uint256, signed_at: uint256, settings: uint256):
+def _push_mark(update: uint256, signed_at: uint256):
     market: uint256 = update & 127
     errors.need(market < MARKETS, errors.WRONG_PAIR)
     old: uint256 = self.marks[market]
@@ -199,7 +205,7 @@ def _push_mark(update: uint256, signed_at: uint256, settings: uint256):
         before: int256 = packing.signed((old >> 148) & MASK_96, 96)
         step: uint256 = convert(abs(packing.signed(index, 96) - before), uint256)
         # The index is in 1e-6 ticks: price * rate * hours.
-        most: uint256 = price * 10**6 * packing.field(settings, 88, 16) * elapsed // (BPS * 3600)
+        most: uint256 = price * 10**6 * funding_most_bps_hourly * elapsed // (BPS * 3600)
         errors.need(step <= most, errors.FUNDING_ABOVE_LIMIT)
     quote: uint256 = self._moved(old & MASK_108, price, (update >> 56) & MASK_12, elapsed)
     word: uint256 = quote | (signed_at << 108) | (index << 148)
@@ -236,11 +242,11 @@ def poke(pair: uint256):
     """
     @notice Move the slow prices of a pair that feeds price; anyone may, nothing hangs on when.
     """
-    errors.need(pair < PAIRS and (self.settings >> pair) & 1 == 1, errors.WRONG_PAIR)
+    errors.need(pair < PAIRS and self.pairs[pair] & POLLED != 0, errors.WRONG_PAIR)
     old: uint256 = self.pairs[pair]
-    elapsed: uint256 = block.timestamp - (old >> 216)
+    elapsed: uint256 = block.timestamp - ((old >> 216) & MASK_39)
     errors.need(elapsed > 0, errors.NOT_LATER)
-    word: uint256 = block.timestamp << 216
+    word: uint256 = POLLED | (block.timestamp << 216)
     for half: uint256 in range(2):
         asset: uint256 = 2 * pair + half
         if self.feeds[asset] != 0:
@@ -257,26 +263,22 @@ def poke(pair: uint256):
 @view
 def _answer(asset: uint256, terms: uint256) -> uint256:
     """
-    @notice The feed's price; zero where it is to be refused: it reverts, is not positive, from the future, stale,
-            or at the limit where its aggregator clips.
+    @notice The feed's price; zero where it is to be refused: not positive, from the future, stale, or at the limit
+            where its aggregator clips. A feed that reverts makes the reading revert: no risk can be added then.
     """
     feed: uint256 = self.feeds[asset]
     term: uint256 = (terms >> unsafe_mul(16, asset)) & 65_535
-    ok: bool = False
-    data: Bytes[160] = b""
-    ok, data = raw_call(
-        convert(feed & (2**160 - 1), address),
-        method_id("latestRoundData()"),
-        max_outsize=160,
-        is_static_call=True,
-        revert_on_failure=False,
-    )
-    if not ok or len(data) < 160:
+    round: uint80 = 0
+    signed_answer: int256 = 0
+    started_at: uint256 = 0
+    updated_at: uint256 = 0
+    round, signed_answer, started_at, updated_at, round = staticcall Feed(
+        convert(feed & (2**160 - 1), address)
+    ).latestRoundData(skip_contract_check=True)
+    if signed_answer <= 0 or updated_at > block.timestamp:
         return 0
-    answer: uint256 = convert(slice(data, 32, 32), uint256)
-    updated_at: uint256 = convert(slice(data, 96, 32), uint256)
-    # A negative answer has its highest bit set, so it is out of range too.
-    if answer == 0 or answer >> 128 != 0 or updated_at > block.timestamp:
+    answer: uint256 = convert(signed_answer, uint256)
+    if answer >> 128 != 0:
         return 0
     if unsafe_sub(block.timestamp, updated_at) > unsafe_mul(60, term >> 5):
         return 0
@@ -296,29 +298,30 @@ def _answer(asset: uint256, terms: uint256) -> uint256:
 
 @external
 @view
-def quotes(assets: uint256, markets: uint256) -> (uint256, DynArray[uint256, 32]):
+def quotes(assets: uint256, markets: uint256) -> (uint256, DynArray[uint256, 24]):
     """
-    @notice Guarded prices of a set of collaterals and markets, in rising order, markets first.
+    @notice Guarded prices of a set of markets and collaterals: a word a market and a word a pair, in rising order,
+            markets first.
     @param assets Bitmap of collaterals, 16 bits.
     @param markets Bitmap of markets, 16 bits.
-    @return The worst state (0 ok, 1 degraded, 2 halted), and for each
-            price 48 | slow price 48 | confidence 12 bits, for a market also the funding index 96 bits from bit 148.
+    @return The worst state (0 ok, 1 degraded, 2 halted) of what was asked for, and the words: of a market
+            price 48 | slow price 48 | confidence 12 | time 40 | funding index 96 bits; of a pair
+            price 48 | slow price 48 | confidence 12 bits, twice.
             A price outside the band around its slow price stands at the edge of the band.
     """
-    settings: uint256 = self.settings
     worst: uint256 = OK
-    found: DynArray[uint256, 32] = []
+    found: DynArray[uint256, 24] = []
     rest: uint256 = markets
     for market: uint256 in range(MARKETS):
         if rest == 0:
             break
         if rest & 1 != 0:
             word: uint256 = self.marks[market]
-            state: uint256 = OK
             quote: uint256 = 0
-            quote, state = self._guarded(word & MASK_108, (word >> 108) & MASK_40, settings)
+            state: uint256 = 0
+            quote, state = self._guarded(word & MASK_108, self._age(word >> 108 & MASK_40))
             worst = max(worst, state)
-            found.append(quote | ((word >> 148) << 148))
+            found.append((word & ~MASK_48) | (quote & MASK_48))
         rest >>= 1
     rest = assets
     for pair: uint256 in range(PAIRS):
@@ -326,58 +329,78 @@ def quotes(assets: uint256, markets: uint256) -> (uint256, DynArray[uint256, 32]
             break
         if rest & 3 != 0:
             word: uint256 = self.pairs[pair]
-            polled: bool = (settings >> pair) & 1 == 1
-            for half: uint256 in range(2):
-                if (rest >> half) & 1 == 1:
-                    quote: uint256 = (word >> unsafe_mul(108, half)) & MASK_108
-                    time: uint256 = word >> 216
-                    if polled:
-                        asset: uint256 = unsafe_add(unsafe_mul(2, pair), half)
-                        answer: uint256 = self._answer(asset, self.feed_terms)
-                        time = block.timestamp
-                        if answer != 0:
-                            quote = (quote & ~MASK_48) | answer
-                        else:
-                            time = 0
-                    state: uint256 = OK
-                    quote, state = self._guarded(quote, time, settings)
-                    worst = max(worst, state)
-                    found.append(quote)
+            if word & POLLED != 0:
+                word = self._polled(pair, word, rest & 3)
+            age: uint256 = self._age((word >> 216) & MASK_39)
+            quote: uint256 = 0
+            state: uint256 = 0
+            if rest & 1 != 0:
+                quote, state = self._guarded(word & MASK_108, age)
+                worst = max(worst, state)
+                word = (word & ~MASK_48) | (quote & MASK_48)
+            if rest & 2 != 0:
+                quote, state = self._guarded((word >> 108) & MASK_108, age)
+                worst = max(worst, state)
+                word = (word & ~(MASK_48 << 108)) | ((quote & MASK_48) << 108)
+            found.append(word)
         rest >>= 2
     return worst, found
 
 
 @internal
 @view
-def _guarded(quote: uint256, time: uint256, settings: uint256) -> (uint256, uint256):
+def _age(time: uint256) -> uint256:
+    if time >= block.timestamp:
+        return 0
+    return unsafe_sub(block.timestamp, time)
+
+
+@internal
+@view
+def _polled(pair: uint256, word: uint256, asked: uint256) -> uint256:
+    """
+    @notice A pair's word with the feeds' answers of now; without its time, and so halted, where one is refused.
+    """
+    terms: uint256 = self.feed_terms
+    answers: uint256 = 0
+    time: uint256 = block.timestamp
+    if asked & 1 != 0:
+        answers = self._answer(2 * pair, terms)
+        if answers == 0:
+            time = 0
+    if asked & 2 != 0:
+        answer: uint256 = self._answer(2 * pair + 1, terms)
+        if answer == 0:
+            time = 0
+        answers |= answer << 108
+    return (word & (SLOW_PRICES)) | answers | (time << 216)
+
+
+@internal
+@view
+def _guarded(quote: uint256, age: uint256) -> (uint256, uint256):
     """
     @notice The quote with its price inside the band, and its state.
     """
     price: uint256 = quote & MASK_48
     slow: uint256 = (quote >> 48) & MASK_48
-    state: uint256 = OK
-    age: uint256 = 0
-    if block.timestamp > time:
-        age = unsafe_sub(block.timestamp, time)
-    if age > (settings >> 8) & 65_535 or quote >> 96 > (settings >> 56) & 65_535:
-        state = DEGRADED
-    band: uint256 = unsafe_div(unsafe_mul(slow, (settings >> 40) & 65_535), BPS)
-    if price > unsafe_add(slow, band) or price < unsafe_sub(slow, band):
-        state = DEGRADED
-        edge: uint256 = unsafe_sub(slow, band)
-        if price > slow:
-            edge = unsafe_add(slow, band)
-        quote = (quote & ~MASK_48) | min(edge, MASK_48)
-    if age > (settings >> 24) & 65_535 or slow == 0:
-        state = HALTED
-    return quote, state
+    if age > hard_age_s or slow == 0:
+        return quote, HALTED
+    band: uint256 = unsafe_div(unsafe_mul(slow, band_bps), BPS)
+    if price > unsafe_add(slow, band):
+        return min(unsafe_add(slow, band), MASK_48), DEGRADED
+    if price < unsafe_sub(slow, band):
+        return unsafe_sub(slow, band), DEGRADED
+    if age > soft_age_s or quote >> 96 > confidence_most_bps:
+        return quote, DEGRADED
+    return quote, OK
 
 
 @external
 @view
 def pair_word(pair: uint256) -> uint256:
     """
-    @notice price 48 | slow price 48 | confidence 12, twice; time 40 bits.
+    @notice price 48 | slow price 48 | confidence 12, twice; time 39 | whether feeds price it 1 bit.
     """
     return self.pairs[pair]
 
@@ -406,10 +429,8 @@ def parameter(key: uint256) -> uint256:
 @internal
 @view
 def _parameter(field: uint256, index: uint256) -> uint256:
-    if field <= FUNDING_MOST_BPS_HOURLY:
-        return packing.field(self.settings, 8 + 16 * field, 16)
     if field == THRESHOLD:
-        return packing.field(self.settings, 104, 8)
+        return self.threshold
     if field == FEED:
         return self.feeds[index] & (2**160 - 1)
     if field == FEED_LOWEST:
@@ -433,11 +454,9 @@ def set_parameter(key: uint256, setting: uint256):
     errors.need(msg.sender == steward, errors.NOT_AUTHORISED)
     field: uint256 = key & 255
     index: uint256 = key >> 8
-    if field <= FUNDING_MOST_BPS_HOURLY:
-        self.settings = packing.with_field(self.settings, 8 + 16 * field, 16, setting)
-    elif field == THRESHOLD:
+    if field == THRESHOLD:
         errors.need(setting > 0 and setting <= SIGNERS_MOST, errors.UNSAFE_PARAMETER)
-        self.settings = packing.with_field(self.settings, 104, 8, setting)
+        self.threshold = setting
     elif field == SIGNER:
         signer: uint256 = packing.field(setting, 0, 160)
         errors.need(signer != 0 and setting >> 161 == 0, errors.UNSAFE_PARAMETER)
@@ -468,7 +487,6 @@ def _set_feed(asset: uint256, feed: uint256):
     scale: uint256 = FEED_SCALE_ZERO + 6 + units - decimals
     self.feed_terms = packing.with_field(self.feed_terms, 16 * asset, 5, scale)
     pair: uint256 = asset // 2
-    if (self.settings >> pair) & 1 == 0:
-        self.pairs[pair] = 0  # pushed prices of the pair are void
-        self.settings |= 1 << pair
+    if self.pairs[pair] & POLLED == 0:
+        self.pairs[pair] = POLLED  # pushed prices of the pair are void
     log PairPriced(pair=pair, word=self.pairs[pair])

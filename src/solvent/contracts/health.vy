@@ -38,8 +38,8 @@ def collateral(
     """
     @notice Value and weighted value of one collateral, both rounded down.
     @param amount Atoms, below 2**128.
-    @param quote price 48 | slow price 48 | confidence 12 bits, price in 1e-6 settlement units a unit of the asset.
-    @param risk decimals of the unit 8 | initial weight 16 | maintenance weight 16 bits (basis points).
+    @param quote price 48 | slow price 48 | confidence 12 low bits, price in 1e-6 settlement units a unit of the asset.
+    @param risk decimals of the unit 8 | initial weight 16 | maintenance weight 16 low bits (basis points).
     @param price_unit Atoms of the settlement asset in 1e-6 of it, at most 10**12.
     """
     price: uint256 = quote & MASK_48
