@@ -52,7 +52,7 @@ def book_of(market: Market, *rows: tuple[str, str, float, float | None]) -> Book
 @pytest.fixture(scope="module")
 def book(market: Market) -> Book:
     rows: list[tuple[str, str, float, float | None]] = []
-    for i in range(30):
+    for i in range(20):
         rows += [(f"long {i}", "USDC", 15_000 + 1_500.0 * i, None), (f"long {i}", PERPETUAL, 1.0, 60000.0)]
     for i in range(10):
         rows += [(f"short {i}", "USDC", 20_000 + 3_000.0 * i, None), (f"short {i}", PERPETUAL, -1.0, 60000.0)]

@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -43,6 +43,7 @@ networks = st.builds(
 recoveries = st.sampled_from([0.0, 0.3, 0.7, 1.0])
 
 
+@settings(max_examples=40)
 @given(networks)
 def test_fictitious_default_iteration_and_programme_find_the_same_payments(net: Network) -> None:
     exact = clear(net)
@@ -122,9 +123,9 @@ def test_a_thousand_institutions_take_less_than_a_second(alpha: float, rich: flo
     clear(random_network(10, 1, 1.0))
     took = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()  # of all threads; what else the machine does is not counted
         found = clear(net, alpha, alpha)
-        took.append(time.perf_counter() - start)
+        took.append(time.process_time() - start)
     assert found.defaulted.any()
     assert min(took) < 1.0
 

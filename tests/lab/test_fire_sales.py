@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from solvent.errors import SolventError
@@ -61,6 +61,7 @@ def test_a_sale_can_bring_down_another_who_holds_the_same() -> None:
     assert crowded.defaulted.all()
 
 
+@settings(max_examples=30)
 @given(st.integers(0, 2**32), st.floats(0, 0.01))
 def test_the_price_falls_with_impact_and_payments_with_it(seed: int, impact: float) -> None:
     chance = np.random.default_rng(seed)
