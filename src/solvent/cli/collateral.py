@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 WIDE = 110
 """Terminal columns from which the reasons stand in the table."""
+STEPPING = 0.01
+"""From so far off its target on, a haircut is said to be on its way."""
 
 
 def collateral_command(
@@ -136,7 +138,8 @@ def why(each: "Assessment") -> str:
     if not each.eligible:
         return each.eligibility.reason
     stress = f"; stress x {each.multiplier:g}: {', '.join(each.signals)}" if each.signals else ""
-    return f"{_largest(each)}{stress}; cap: {each.cap.reason}"
+    moving = f"; stepping to {each.target:.1%}" if abs(each.haircut - each.target) >= STEPPING else ""
+    return f"{_largest(each)}{stress}{moving}; cap: {each.cap.reason}"
 
 
 def _largest(each: "Assessment") -> str:
