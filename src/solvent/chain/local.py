@@ -83,6 +83,7 @@ class LocalChain:
         self._next_base_fee: int | None = None
         self._next_timestamp: int | None = None
         self._salt = 0
+        self._snapshots: list[tuple[int, bytes, int]] = []
         self._calls: tuple[Any, Any] = (None, None)
 
     @property
@@ -206,7 +207,7 @@ class LocalChain:
             self._salt += 1
             for each in dropped:
                 del self.found[each.waiting.hash]
-            waiting, self.pool = self.pool, Mempool()
+            waiting, self.pool = self.pool, Mempool(self.pool.slots)
             for index in range(depth):
                 if index == depth - 1:
                     self._next_timestamp = max(last_s, self.head.environment.timestamp + 1)
@@ -222,6 +223,27 @@ class LocalChain:
             self.pool.add(each.transaction, each.raw, self.nonce(each.sender), self.next_base_fee())
         except PoolRefused:
             return
+
+    def snapshot(self) -> int:
+        """Remember the chain as it is, without what waits; the number by which `revert` returns to it."""
+        with self.lock:
+            self._snapshots.append((len(self.blocks), self.head.hash, self.gas_limit))
+            return len(self._snapshots) - 1
+
+    def revert(self, number: int) -> bool:
+        """Return to a snapshot; False where there is none of this number, or a reorg has dropped its block."""
+        with self.lock:
+            if not 0 <= number < len(self._snapshots):
+                return False
+            count, block_hash, gas_limit = self._snapshots[number]
+            if len(self.blocks) < count or self.blocks[count - 1].hash != block_hash:
+                return False
+            del self.blocks[count:], self._snapshots[number:]
+            self.found = {each: place for each, place in self.found.items() if place[0] < count}
+            self.pool, self.gas_limit, self.automine = Mempool(self.pool.slots), gas_limit, False
+            self._next_base_fee = self._next_timestamp = None
+            self._salt += 1
+            return True
 
     def set_balance(self, address: bytes, wei: int) -> None:
         """Give an account a balance, in a block of its own."""

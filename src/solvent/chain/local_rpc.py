@@ -390,6 +390,8 @@ METHODS: dict[str, Callable[..., Any]] = {
     "anvil_setNextBlockBaseFeePerGas": _done(lambda chain, wei: chain.set_next_base_fee(_number(wei))),
     "evm_setNextBlockTimestamp": _done(lambda chain, second: chain.set_next_timestamp(_number(second))),
     "evm_increaseTime": _increase_time,
+    "evm_snapshot": lambda chain: hex(chain.snapshot()),
+    "evm_revert": lambda chain, found: chain.revert(_number(found)),
     "anvil_reorg": _reorg,
     "anvil_setBalance": _done(lambda chain, address, wei: chain.set_balance(_bytes(address), _number(wei))),
     "anvil_dropTransaction": _drop,

@@ -45,7 +45,7 @@ class Mempool:
 
     def __init__(self, slots: int = SLOTS) -> None:
         """slots: most transactions at a time."""
-        self._slots = slots
+        self.slots = slots
         self._senders: dict[bytes, dict[int, Waiting]] = {}
         self._by_hash: dict[bytes, Waiting] = {}
         self._arrivals = 0
@@ -87,7 +87,7 @@ class Mempool:
             raise PoolRefused("account limit exceeded", len(own), f"at most {SLOTS_A_SENDER} waiting transactions")
         if old is not None:
             self.drop(old.hash)
-        elif len(self) >= self._slots:
+        elif len(self) >= self.slots:
             self._make_room(each, base_fee)
         self._senders.setdefault(each.sender, {})[each.nonce] = each
         self._by_hash[each.hash] = each

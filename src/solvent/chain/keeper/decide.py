@@ -62,7 +62,7 @@ def choose(
         prices.gas_price, prices.keep_collateral, repay, profit,
     )  # fmt: skip
     if busy:
-        is_busy = np.array([each in busy for each in found.accounts])
+        is_busy = np.array([each in busy for each in found.accounts], np.bool_)
         profit[is_busy[found.account]] = -np.inf
     best = best_rows(found.account, profit - prices.profit_least, len(found.accounts))
     rows = best[best >= 0]
