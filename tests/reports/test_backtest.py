@@ -9,7 +9,7 @@ from solvent.errors import SolventError
 from solvent.models.backtests.coverage import kupiec_region
 from solvent.models.backtests.summary import summarise
 from solvent.reports import backtest_figures as draw
-from solvent.reports.backtest import backtest_page, every_cost, every_test, headline, reading, worst
+from solvent.reports.backtest import backtest_page, every_cost, every_test, headline, reading, worst, z2_critical
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,8 @@ def test_the_page_has_every_part_and_needs_nothing_else(frame: pl.DataFrame) -> 
     html = backtest_page(frame, benchmark="low", notes=["a note"], source="made up")
     for heading in (
         "Exceptions on the return series", "Coverage over time", "Margin paths", "Cost against coverage",
-        "Cost at equal coverage", "Live monitoring", "Every model and test", "Every model and its cost",
+        "Cost at equal coverage", "Scores against low", "Live monitoring", "Every model and test",
+        "Every model and its cost",
     ):  # fmt: skip
         assert f"<h2>{heading}</h2>" in html
     assert "a note" in html
@@ -121,6 +122,15 @@ def test_tables_mark_refusals_and_list_the_worst_first(frame: pl.DataFrame, summ
     first = worst(frame, "low").split("<tbody>")[1].split("</tr>")[0]
     both = max(ratios["ratio"].max(), (of(frame, "low", "short")["loss"] / of(frame, "low", "short")["margin"]).max())
     assert f"{both:.2f}" in first
+
+
+def test_z2_is_marked_where_it_is_below_the_critical_value(summary: pl.DataFrame) -> None:
+    critical = z2_critical(summary)
+    assert list(critical) == [(700, 0.99)]
+    low, right = of(summary, "low")["z2"][0], of(summary, "right")["z2"][0]
+    assert low < critical[700, 0.99] < right
+    assert f"{low:.2f} *" in every_test(summary)
+    assert f"{right:.2f} *" not in every_test(summary)
 
 
 def test_names_in_a_frame_are_text_and_no_markup() -> None:

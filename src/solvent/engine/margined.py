@@ -58,7 +58,8 @@ def margined_of_journal(journal: Journal) -> Margined:
     """
     state = recover(journal)
     risk = Risk(state)
-    missing = [name for name, value in (("policy", state.policy), ("mark", risk.market)) if value is None]
+    there = {"policy": state.policy is not None, "mark": risk.market is not None and len(risk.universe) > 0}
+    missing = [name for name, is_there in there.items() if not is_there]
     raise_if([problem(journal.name, None, name, "none", "a journal with a policy and marks") for name in missing])
     assert state.policy is not None
     assert risk.market is not None

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from solvent.errors import problem, raise_if
-from solvent.models.backtests import sequential
+from solvent.models.backtests import coverage, sequential, shortfall
+from solvent.models.backtests.distributions import LossDistribution
+from solvent.models.backtests.summary import against as score_differences
 from solvent.models.backtests.summary import summarise, with_losses
 from solvent.reports import backtest_figures as draw
 from solvent.reports.page import page, plot, prose, section, table, terms, tiles
@@ -18,6 +20,8 @@ WORST_SHOWN = 12
 PREFERRED = "stack"
 BENCHMARKS = ("hs-500", "hs500", "historical")
 """What others are held against, the first that is there."""
+HEAVY_TAIL = 4.0
+"""Degrees of freedom of the losses for which Z2 is judged: about those of daily crypto returns."""
 SIZE = 0.05
 """Tests refuse below this p-value."""
 MEANINGS = {
@@ -78,6 +82,7 @@ def backtest_page(
         *_figures(frame, summary, ordered, against, levels[0]),
         section("Every model and test", every_test(summary)),
         section("Every model and its cost", every_cost(summary, against)),
+        *([section(f"Scores against {against}", every_score(frame, against))] if against and len(models) > 1 else []),
         section(f"Largest breaches of {chosen}", worst(frame, chosen)),
         section("What the words mean", terms(MEANINGS)),
     ]
@@ -153,15 +158,31 @@ def every_test(summary: "pl.DataFrame") -> str:
         "asset", "side", "model", "exceptions", "accepted", "Kupiec p", "independence p", "conditional coverage p",
         "DQ p", "light", "Z2", "e-process",
     ]  # fmt: skip
+    critical = z2_critical(summary)
     rows = [
         [row["asset"], row["side"], row["model"], f"{row['exceptions']:,}",
          f"{row['kupiec_least']} to {row['kupiec_most']}", _marked(row["kupiec_p"]), _marked(row["independence_p"]),
          _marked(row["conditional_coverage_p"]), _marked(row["dq_p"]), row["traffic_light"],
-         _number(row["z2"], ".2f"), _number(row["e_process"], ".3g")]
+         _number(row["z2"], ".2f") + (" *" if _is_below(row["z2"], critical.get((row["observations"], row["level"])))
+                                      else ""),
+         _number(row["e_process"], ".3g")]
         for row in summary.sort("asset", "side", maintain_order=True).to_dicts()
     ]  # fmt: skip
-    note = prose("A star marks a test that refuses the model at 5 %.", "note")
+    note = prose(
+        "A star marks a test that refuses the model at 5 %; Z2 is judged for losses of a t of 4 degrees.", "note"
+    )
     return note + table(head, rows, right=range(3, len(head)))
+
+
+def z2_critical(summary: "pl.DataFrame") -> dict[tuple[int, float], float]:
+    """(observations, level) -> Z2 below which 5 % of right models fall whose losses are a t of 4 degrees."""
+    asked = summary.drop_nulls("z2").select("observations", "level").unique(maintain_order=True).rows()
+    return {
+        (size, level): shortfall.critical_value(
+            shortfall.z2_sampler, size, coverage.promised(level), SIZE, LossDistribution(HEAVY_TAIL)
+        )
+        for size, level in asked
+    }
 
 
 def every_cost(summary: "pl.DataFrame", benchmark: str | None) -> str:
@@ -185,6 +206,23 @@ def every_cost(summary: "pl.DataFrame", benchmark: str | None) -> str:
             _number(row["worst_breach"], ".1f"), _percent(row["mean_shortfall_beyond"]),
         ])  # fmt: skip
     return table(head, rows, right=range(3, len(head)))
+
+
+def every_score(forecasts: "pl.DataFrame", benchmark: str) -> str:
+    """Scores of all models against the benchmark's, and whether the difference is more than chance."""
+    frame = score_differences(forecasts, benchmark)
+    head = ["asset", "side", "model", "pinball", "t", "p", "FZ0", "t", "p"]
+    rows = [
+        [row["asset"], row["side"], row["model"], _number(row["pinball_relative"], "+.1%"),
+         _number(row["pinball_t"], "+.2f"), _number(row["pinball_p"], ".3f"), _number(row["fz0_difference"], "+.3f"),
+         _number(row["fz0_t"], "+.2f"), _number(row["fz0_p"], ".3f")]
+        for row in frame.sort("asset", "side", maintain_order=True).to_dicts()
+    ]  # fmt: skip
+    text = (
+        "Below zero is better than the benchmark; a p-value above 0.05 says that it may be chance (Diebold and "
+        "Mariano, variance by Newey and West)."
+    )
+    return prose(text, "note") + table(head, rows, right=range(3, len(head)))
 
 
 def worst(forecasts: "pl.DataFrame", model: str) -> str:
@@ -280,6 +318,10 @@ def _counted(count: int, what: str) -> str:
 
 def _is_low(p_value: float | None) -> bool:
     return p_value is not None and p_value <= SIZE
+
+
+def _is_below(value: float | None, critical: float | None) -> bool:
+    return value is not None and critical is not None and value < critical
 
 
 def _p(p_value: float | None) -> str:

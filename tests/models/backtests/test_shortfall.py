@@ -50,7 +50,7 @@ def test_by_hand() -> None:
 
 @pytest.mark.parametrize("null", [NORMAL, LossDistribution(5.0)])
 def test_expected_tail_mean_is_what_samples_have(null: LossDistribution) -> None:
-    draws = np.sort(null.quantile(np.random.default_rng(5).random((40_000, 100))), axis=1)
+    draws = np.sort(null.quantile(np.random.default_rng(5).random((10_000, 100))), axis=1)
     assert shortfall.expected_tail_mean(100, 3, null) == pytest.approx(draws[:, -3:].mean(), rel=0.01)
 
 
@@ -91,6 +91,22 @@ def test_a_model_that_is_right_is_accepted_by_each() -> None:
         shortfall.z2_sampler, shortfall.z2(losses, margins, shortfalls, ALPHA), 500, ALPHA
     ) == pytest.approx(0.5, abs=0.45)
     assert shortfall.z3(losses, margins, ALPHA) > shortfall.critical_value(shortfall.z3_sampler, 500, ALPHA, 0.05)
+
+
+def test_windows_are_neighbouring_days() -> None:
+    chance = np.random.default_rng(9)
+    losses, margins, shortfalls = chance.standard_normal(300), np.full(300, 1.5), np.full(300, 2.0)
+    found = shortfall.z2_over_windows(losses, margins, shortfalls, ALPHA)
+    assert len(found) == 51
+    assert found[7] == pytest.approx(shortfall.z2(losses[7:257], margins[:250], shortfalls[:250], ALPHA))
+    assert len(shortfall.z2_over_windows(losses[:200], margins[:200], shortfalls[:200], ALPHA)) == 0
+
+
+def test_most_windows_of_a_right_model_are_above_the_threshold_and_few_of_one_that_understates() -> None:
+    losses = np.random.default_rng(10).standard_normal(20_000)
+    var, es = np.full(20_000, float(NORMAL.quantile(ALPHA))), np.full(20_000, float(NORMAL.shortfall(ALPHA)))
+    assert (shortfall.z2_over_windows(losses, var, es, ALPHA) > -0.70).mean() >= 0.9
+    assert (shortfall.z2_over_windows(1.5 * losses, var, es, ALPHA) > -0.70).mean() < 0.1
 
 
 def test_the_same_question_has_the_same_answer() -> None:

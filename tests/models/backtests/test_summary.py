@@ -9,7 +9,8 @@ import pytest
 from solvent.errors import SolventError
 from solvent.models.backtests import coverage
 from solvent.models.backtests.distributions import NORMAL
-from solvent.models.backtests.summary import summarise
+from solvent.models.backtests.scores import diebold_mariano, pinball
+from solvent.models.backtests.summary import against, summarise
 
 DAYS = 1500
 START = datetime(2020, 1, 1, tzinfo=UTC)
@@ -101,3 +102,23 @@ def test_what_is_not_a_frame_of_forecasts_is_refused_with_all_that_is_missing() 
 
 def test_nothing_forecast_is_an_empty_summary() -> None:
     assert len(summarise(forecasts({"right": 1.0}).head(0))) == 0
+
+
+def test_scores_against_a_benchmark_are_those_of_the_test() -> None:
+    frame = forecasts({"right": 1.0, "low": 0.5})
+    found = row(against(frame, "right"), "low")
+    loss, right = frame.filter(pl.col("model") == "right")["loss"].to_numpy(), frame["margin"].to_numpy()[:DAYS]
+    test = diebold_mariano(pinball(-loss, -0.5 * right, 0.01), pinball(-loss, -right, 0.01))
+    assert found["pinball_t"] == pytest.approx(test.statistic)
+    assert found["pinball_p"] < 0.01
+    assert found["pinball_relative"] > 0.1
+    assert found["fz0_difference"] > 0.0
+    assert row(against(frame, "low"), "right")["pinball_t"] == pytest.approx(-test.statistic)
+
+
+def test_scores_compare_only_what_both_forecast() -> None:
+    frame = forecasts({"right": 1.0, "low": 0.5})
+    later = frame.filter((pl.col("model") == "right") | (pl.col("ts") >= START + timedelta(days=1000)))
+    assert row(against(later, "right"), "low")["observations"] == DAYS - 1000
+    assert len(against(frame, "absent")) == 0
+    assert against(frame.drop("shortfall"), "right")["fz0_t"].to_list() == [None]

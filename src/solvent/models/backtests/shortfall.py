@@ -25,6 +25,9 @@ SIMULATIONS_LEAST = 200_000
 BEYOND_CRITICAL = 200
 """Simulations that should lie beyond a critical value; a small test level needs more of them in all."""
 SIMULATIONS_MOST = 4_000_000
+DRAWS_MOST = 25_000_000
+SIMULATIONS_OF_LONG = 20_000
+"""Samples of many observations are drawn less often, as each costs more."""
 CHUNK_DRAWS = 4_000_000
 SEED = 20141201
 
@@ -44,6 +47,17 @@ def z2(losses: ArrayLike, margins: ArrayLike, shortfalls: ArrayLike, alpha: floa
 def z2_of_sum(ratios: float, observations: int, alpha: float) -> float:
     """Z2 of what is known of a sample: the sum of L/ES over its exceptions, and its size."""
     return 1.0 - ratios / (observations * alpha) if observations else math.nan
+
+
+def z2_over_windows(
+    losses: ArrayLike, margins: ArrayLike, shortfalls: ArrayLike, alpha: float, window: int = 250
+) -> F64:
+    """(T - window + 1,) Z2 of every run of `window` neighbouring days; empty where there are fewer days."""
+    loss, var, es = (np.asarray(each, np.float64) for each in (losses, margins, shortfalls))
+    if len(loss) < window:
+        return np.empty(0)
+    sums = np.concatenate([[0.0], np.cumsum(np.where(loss > var, loss / es, 0.0))])
+    return np.asarray(1.0 - (sums[window:] - sums[:-window]) / (window * alpha))
 
 
 def z3(losses: ArrayLike, margins: ArrayLike, alpha: float, null: LossDistribution = NORMAL) -> float:
@@ -98,8 +112,10 @@ def null_statistics(
 ) -> F64:
     """Statistics of many samples of a model that is right; as many as a `test_level` needs. Seeded."""
     wanted = min(SIMULATIONS_MOST, max(SIMULATIONS_LEAST, math.ceil(BEYOND_CRITICAL / test_level)))
+    affordable = max(SIMULATIONS_OF_LONG, int(DRAWS_MOST / max(1.0, observations * alpha)))
     chance = np.random.default_rng(SEED)
-    found = [sampler(observations, alpha, null, size, chance) for size in _chunks(wanted, observations * alpha)]
+    sizes = _chunks(min(wanted, affordable), observations * alpha)
+    found = [sampler(observations, alpha, null, size, chance) for size in sizes]
     return np.concatenate(found)
 
 

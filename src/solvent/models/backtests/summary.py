@@ -48,6 +48,53 @@ def summarise(forecasts: "pl.DataFrame") -> "pl.DataFrame":
     )
 
 
+def against(forecasts: "pl.DataFrame", benchmark: str) -> "pl.DataFrame":
+    """Diebold and Mariano's test of every model against one, row an asset, side, model and level.
+
+    On the times that both have: mean pinball score less the benchmark's as a share of the benchmark's
+    (`pinball_relative`, negative is better), its statistic `pinball_t` and p-value `pinball_p`; the same of FZ0 as
+    `fz0_difference`, `fz0_t`, `fz0_p`, null without shortfalls. No rows where the benchmark is not there.
+    """
+    import polars as pl
+
+    frame = with_losses(forecasts)
+    other = frame.filter(pl.col("model") == benchmark).drop("model")
+    both = frame.filter(pl.col("model") != benchmark).join(
+        other, on=["ts", "asset", "side", "level"], suffix="_other", maintain_order="left"
+    )
+    rows = [
+        {**dict(zip(KEYS, key, strict=True)), **_comparison(part, float(str(key[-1])))}
+        for key, part in both.group_by(KEYS, maintain_order=True)
+    ]
+    if not rows:
+        return pl.DataFrame(schema=dict.fromkeys(KEYS[:3], pl.String) | {"level": pl.Float64})
+    return pl.DataFrame(rows, infer_schema_length=None).with_columns(
+        pl.col(pl.Float64).replace(math.nan, None).name.keep()
+    )
+
+
+def _comparison(part: "pl.DataFrame", level: float) -> dict[str, float]:
+    """A model's scores and the benchmark's, which stand in columns that end in `_other`."""
+    alpha, loss = coverage.promised(level), part["loss"].to_numpy()
+    own, others = (scores.pinball(-loss, -part[name].to_numpy(), alpha) for name in ("margin", "margin_other"))
+    pinball = scores.diebold_mariano(own, others)
+    joint = [
+        scores.fissler_ziegel(-loss, -part[margin].to_numpy(), -part[es].cast(float).to_numpy(), alpha)
+        for margin, es in (("margin", "shortfall"), ("margin_other", "shortfall_other"))
+    ]
+    there = np.isfinite(joint[0]) & np.isfinite(joint[1])
+    fz0 = scores.diebold_mariano(joint[0][there], joint[1][there])
+    return {
+        "observations": len(part),
+        "pinball_relative": pinball.difference / float(others.mean()),
+        "pinball_t": pinball.statistic,
+        "pinball_p": pinball.p_value,
+        "fz0_difference": fz0.difference,
+        "fz0_t": fz0.statistic,
+        "fz0_p": fz0.p_value,
+    }
+
+
 def with_losses(forecasts: "pl.DataFrame", file: str = "forecasts") -> "pl.DataFrame":
     """The rows that have margin and loss, in time order, with a column `shortfall` in any case; checks columns."""
     import polars as pl
@@ -127,6 +174,7 @@ def figures(forecasts: "pl.DataFrame", level: float) -> dict[str, Any]:
         "peak_to_trough": path.peak_to_trough,
         "max_one_day_rise": path.max_one_day_rise,
         "max_five_day_rise": path.max_five_day_rise,
+        "max_thirty_day_rise": path.max_thirty_day_rise,
         "pinball": float(scores.pinball(-losses, -margins, coverage.promised(level)).mean()),
         **_shortfall_figures(losses, margins, forecasts["shortfall"].cast(float).to_numpy(), level),
         **_live_figures(losses, margins, level),
@@ -157,11 +205,12 @@ def _coverage_figures(losses: F64, margins: F64, level: float) -> dict[str, Any]
 def _shortfall_figures(losses: F64, margins: F64, shortfalls: F64, level: float) -> dict[str, Any]:
     there = np.isfinite(shortfalls)
     if not there.any():
-        return {"fz0": math.nan, "z2": math.nan, "e_process_shortfall": math.nan}
+        return {"fz0": math.nan, "z1": math.nan, "z2": math.nan, "e_process_shortfall": math.nan}
     loss, var, es = losses[there], margins[there], shortfalls[there]
     wealth = sequential.e_process(sequential.e_values_shortfall(loss, var, es, level))
     return {
         "fz0": float(scores.fissler_ziegel(-loss, -var, -es, coverage.promised(level)).mean()),
+        "z1": shortfall.z1(loss, var, es),
         "z2": shortfall.z2(loss, var, es, coverage.promised(level)),
         "e_process_shortfall": float(wealth.max()),
     }
