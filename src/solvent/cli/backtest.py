@@ -72,7 +72,7 @@ def backtest_command(
     candles = read_candles(data, tickers or None)
     series = histories(candles, tickers or candles["asset"].unique().sort().to_list(), first, last, file=data.name)
     with console_errors().status("backtest") as status:
-        forecasts, benchmark = all_forecasts(series, names, chosen, level, horizon, status.update)
+        forecasts, benchmark = all_forecasts(series, candles, names, chosen, level, horizon, status.update)
     summary = figures(forecasts, benchmark, horizon)
     if out is not None:
         write_frame(out, forecasts)
@@ -117,17 +117,19 @@ def wanted_days(start: str, end: str) -> tuple[date, date | None]:
 
 def model_names(text: str) -> list[str]:
     """Names separated by commas, `all` being all of them. Raises SolventError for an unknown name, or what it needs."""
+    from solvent.models import hourly
     from solvent.models.catalogue import ESTIMATED, MODELS, PORTFOLIO_MODEL
 
     there = [*MODELS, PORTFOLIO_MODEL]
     names = [each.strip() for each in text.split(",") if each.strip()]
     names = list(dict.fromkeys(there if "all" in names else names))
+    accepted = f"one of {', '.join(there)}, or all; on hourly candles {', '.join(hourly.MODELS)}"
     problems = [
-        problem("backtest", None, "--model", each, f"one of {', '.join(there)}, or all")
+        problem("backtest", None, "--model", each, accepted)
         for each in names
-        if each not in there
+        if each not in there and each not in hourly.MODELS
     ]
-    if not problems and ESTIMATED & set(names) and find_spec("arch") is None:
+    if not problems and (ESTIMATED | hourly.ESTIMATED) & set(names) and find_spec("arch") is None:
         remedy = "`./run --with models ...` or `pip install 'solvent[models]'`"
         problems.append(problem("backtest", None, "arch", "not installed", remedy))
     raise_if(problems)
@@ -136,31 +138,61 @@ def model_names(text: str) -> list[str]:
 
 def check_numbers(level: float, horizon: int, names: Sequence[str]) -> None:
     """Raise SolventError for a level or horizon that no model answers for."""
+    from solvent.models import hourly
     from solvent.models.evt import THRESHOLD_LEVEL
 
     least = THRESHOLD_LEVEL if any("evt" in each for each in names) else 0.5
     problems = []
     if not least < level < 1.0:
         problems.append(problem("backtest", None, "--level", level, f"above {least:g}, below 1, such as 0.99"))
+    if horizon > 1 and set(names) & set(hourly.MODELS):
+        problems.append(problem("backtest", None, "--horizon", horizon, "1 for models of hourly candles"))
     if not 1 <= horizon <= DAYS_MOST:
         problems.append(problem("backtest", None, "--horizon", horizon, f"1 to {DAYS_MOST}"))
     raise_if(problems)
 
 
 def all_forecasts(
-    series: Sequence["History"], names: Sequence[str], policy: "Policy | None", level: float, bars: int, progress: Any
+    series: Sequence["History"],
+    candles: "pl.DataFrame",
+    names: Sequence[str],
+    policy: "Policy | None",
+    level: float,
+    bars: int,
+    progress: Any,
 ) -> "tuple[pl.DataFrame, pl.DataFrame]":
     """Forecasts of what is tested, and of the benchmark beside it."""
     import polars as pl
 
+    from solvent.models import hourly
     from solvent.models.catalogue import BENCHMARK
     from solvent.models.race import constant_forecasts, race
 
     benchmark = race(series, [BENCHMARK], level, bars, progress)
-    found = [race(series, names, level, bars, progress)] if names else []
+    of_closes = [name for name in names if name not in hourly.MODELS]
+    found = [race(series, of_closes, level, bars, progress)] if of_closes else []
+    if of_candles := [name for name in names if name in hourly.MODELS]:
+        progress(f"{', '.join(of_candles)}: {len(series)} assets")
+        found.append(hourly_forecasts(series, candles, of_candles, level))
     if policy is not None:
         found.append(constant_forecasts(series, charged_moves(policy, series), policy.name, level, bars))
     return pl.concat(found), benchmark
+
+
+def hourly_forecasts(
+    series: Sequence["History"], candles: "pl.DataFrame", names: Sequence[str], level: float
+) -> "pl.DataFrame":
+    """Forecasts of the models of hourly candles, in the tested span of each asset."""
+    import polars as pl
+
+    from solvent.models import hourly
+
+    found = hourly.forecast(candles, level, models=names, assets=[each.asset for each in series])
+    spans = [
+        (pl.col("asset") == each.asset) & pl.col("ts").is_between(each.times[each.first], each.times[each.end - 1])
+        for each in series
+    ]
+    return found.filter(pl.any_horizontal(spans))
 
 
 def charged_moves(policy: "Policy", series: Sequence["History"]) -> dict[str, float]:

@@ -25,6 +25,8 @@ MEAN_SIZE_NORMAL = math.sqrt(2.0 / math.pi)
 """E|z| of a normal z, the constant that arch takes off |z| for every distribution."""
 FREEDOM_LEAST, FREEDOM_MOST = 2.05, 500.0
 PERSISTENCE_MOST = 0.9999
+WARM_START_ALPHA = 0.01
+"""A new estimate starts from the last one, which halves its time, unless that sits at the edge of its parameters."""
 SHARE_LARGEST_MOST = 0.5
 """A single return with more than half of the window's squares is not estimated around: the fit would be about it."""
 
@@ -44,6 +46,8 @@ class GarchFilter:
     """Presample variance."""
     estimated_at: int
     note: str | None = None
+    estimates: tuple[float, ...] = ()
+    """As arch gives them, in percent."""
 
     def variances(self, returns: F64) -> F64:
         """Conditional variances of each return and of the next."""
@@ -89,7 +93,7 @@ class Garch:
         failure = _unfit(window)
         if failure is None:
             try:
-                found = estimate_t(window, self.kind, len(returns))
+                found = estimate_t(window, self.kind, len(returns), _start(previous))
             except (ValueError, FloatingPointError, np.linalg.LinAlgError) as error:
                 failure = str(error).splitlines()[0]
             else:
@@ -125,10 +129,13 @@ class GarchT:
         return FittedT(filter.mean, deviation, filter.freedom, filter.note, filter)
 
 
-def estimate_t(returns: F64, kind: Kind, estimated_at: int) -> GarchFilter:
-    """Maximum likelihood with Student t residuals and a constant mean. Raises ValueError where it does not converge."""
+def estimate_t(returns: F64, kind: Kind, estimated_at: int, start: tuple[float, ...] | None = None) -> GarchFilter:
+    """Maximum likelihood with Student t residuals and a constant mean, from `start` where that is given.
+
+    Raises ValueError where it does not converge.
+    """
     scaled = returns * PERCENT
-    result = arch_fit(scaled, kind, "t")
+    result = arch_fit(scaled, kind, "t", start=start)
     if result.convergence_flag != 0 or not np.isfinite(result.params).all():
         raise ValueError("the estimate did not converge")
     found = {name: float(value) for name, value in result.params.items()}
@@ -146,17 +153,24 @@ def estimate_t(returns: F64, kind: Kind, estimated_at: int) -> GarchFilter:
         min(max(found["nu"], FREEDOM_LEAST), FREEDOM_MOST),
         float(np.var(scaled)) / unit,
         estimated_at,
+        estimates=tuple(float(each) for each in result.params),
     )
 
 
 def arch_fit(
-    returns: F64, kind: Kind, distribution: Any, cov_type: Any = "classic", backcast: Any = "mean square", **spec: Any
+    returns: F64,
+    kind: Kind,
+    distribution: Any,
+    cov_type: Any = "classic",
+    backcast: Any = "mean square",
+    start: tuple[float, ...] | None = None,
+    **spec: Any,
 ) -> Any:
     """arch's own result: constant mean, order one.
 
     returns: in percent. cov_type: "classic" gives standard errors from the Hessian, "robust" those of Bollerslev
     and Wooldridge. backcast: presample variance, by default the mean squared residual; None is arch's own.
-    spec: what else `arch_model` takes, such as `power`.
+    start: parameters to begin at. spec: what else `arch_model` takes, such as `power`.
     """
     from arch import arch_model
 
@@ -167,7 +181,10 @@ def arch_fit(
         backcast = float(np.var(returns))
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        return model.fit(disp="off", show_warning=False, backcast=backcast, cov_type=cov_type)
+        return model.fit(
+            disp="off", show_warning=False, backcast=backcast, cov_type=cov_type,
+            starting_values=None if start is None else np.array(start),
+        )  # fmt: skip
 
 
 def garch_update(omega: float, alpha: float, beta: float, deviation: float, last_return: float) -> float:
@@ -185,6 +202,12 @@ def long_run_variance(omega: float, alpha: float, beta: float) -> float:
 def garch_forecast(persistence: float, long_run: float, variance: float, bars: int) -> float:
     """Variance `bars` ahead: V_L + (alpha + beta)^h (s2 - V_L)."""
     return long_run + persistence**bars * (variance - long_run)
+
+
+def _start(previous: GarchFilter | FellBack | None) -> tuple[float, ...] | None:
+    """Where the next estimate begins; None: where arch finds best."""
+    usable = isinstance(previous, GarchFilter) and previous.alpha > WARM_START_ALPHA and previous.freedom < FREEDOM_MOST
+    return previous.estimates or None if usable and isinstance(previous, GarchFilter) else None
 
 
 def _unfit(returns: F64) -> str | None:
