@@ -35,8 +35,8 @@ MEANINGS = {
     "mean margin": "What the model costs on average, as a share of price.",
     "at equal coverage": "Mean margin after rescaling to exactly the promised coverage (in-sample): the fair price.",
     "peak to trough": "Largest margin over smallest: how much it asks for when everybody is asked.",
-    "one-day rise": "Largest rise of the margin from one day to the next.",
-    "worst breach": "The largest loss as a multiple of its margin.",
+    "1-day rise": "Largest rise of the margin from one forecast to the next; 5-day rise: over five.",
+    "worst": "The largest loss as a multiple of its margin.",
     "mean beyond": "Mean loss beyond the margin, of those beyond it, as a share of price.",
     "Z2": "Number and size of exceptions against the expected shortfall: about 0 if right, negative if understated "
     "(Acerbi and Szekely).",
@@ -194,7 +194,7 @@ def every_cost(summary: "pl.DataFrame", benchmark: str | None) -> str:
     }
     head = [
         "asset", "side", "model", "mean margin", "at equal coverage", *([f"against {benchmark}"] if base else []),
-        "peak to trough", "one-day rise", "five-day rise", "worst breach", "mean beyond",
+        "peak to trough", "1-day rise", "5-day rise", "worst", "mean beyond",
     ]  # fmt: skip
     rows = []
     for row in summary.sort("asset", "side", maintain_order=True).to_dicts():

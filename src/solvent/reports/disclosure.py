@@ -167,7 +167,7 @@ def _margin(margined: Margined | None) -> list[Item]:
         unknown("6.1.1.1", "The same by house and client", "a book does not tell house from client accounts"),
         Item("6.2", held, by_asset, "USD", "positive balances at marks"),
         Item("6.2.15", after, float(statement.collateral_value[there].sum()), "USD",
-             "after the policy's maintenance haircuts"),
+             "after the policy's maintenance haircuts, unsettled profit and loss netted"),
     ]  # fmt: skip
 
 

@@ -59,6 +59,7 @@ NOTES = (
     "The venue is counterparty 1 and collects; it posts nothing, so the fields of what it posts are empty.",
     "Held collateral counts as initial margin collected up to what is required after haircuts; the rest is excess. "
     "The part before haircuts is in the same proportion.",
+    "After haircuts is the policy's own figure, in which unsettled profit and loss are netted with the balances.",
     "Variation margin: this book settles profit in the ledger and does not say what was paid as variation margin.",
     "The collateralisation category is that of the agreement with the account, not of what is held today.",
 )
