@@ -35,7 +35,7 @@ def value_of(policy: Policy, parameter: str) -> float:
     """A parameter as the policy has it, or its default. Raises SolventError for what is none."""
     params = margin_params(policy)
     if asset := parameter.removeprefix(SCAN_RANGE) if parameter.startswith(SCAN_RANGE) else "":
-        return params.range_of(asset) / params.margin_scale
+        return msgspec.structs.replace(params, margin_scale=1.0).range_of(asset)  # exact: no scale to divide by
     id, rate = _collateral(parameter)
     if id not in params.collateral:
         accepted = f"one of {', '.join(params.collateral)}: what is not listed has weight zero"
