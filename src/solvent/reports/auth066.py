@@ -13,6 +13,7 @@ import numpy as np
 
 from solvent.errors import problem, raise_if
 from solvent.models.backtests.summary import with_losses
+from solvent.models.regulation import AUTH_066_FIELDS
 from solvent.reports.forms import figures_page, table_csv
 from solvent.reports.page import prose, section, table
 
@@ -24,10 +25,6 @@ SOURCE = "ISO 20022 auth.066.001.01, CCPBackTestingResultReport"
 ISSUER = "Solvent"
 SCHEME = "MARG"
 """Of the message's codes of what an identification is of: margin account."""
-FIELDS = (
-    "NumberOfObservations", "NumberOfExceptions", "Coverage", "LargestException", "AverageException",
-    "LargestExceptionIdentification",
-)  # fmt: skip
 NOTES = (
     "An observation is one asset and side on one day or hour: each is held as one account of the stated notional.",
     "An exception's size is the loss less the margin, of that notional; forecasts are log returns.",
@@ -124,7 +121,7 @@ def as_values(found: tuple[Month, ...], model: str, notional: float, currency: s
 def months_csv(found: tuple[Month, ...]) -> str:
     """A line a month."""
     rows = [["" if each is None else each for each in msgspec.structs.astuple(month)] for month in found]
-    return table_csv(["month", *FIELDS], rows)
+    return table_csv(["month", *AUTH_066_FIELDS], rows)
 
 
 def months_page(found: tuple[Month, ...], model: str, notional: float, currency: str) -> str:
@@ -137,7 +134,7 @@ def months_page(found: tuple[Month, ...], model: str, notional: float, currency:
         ]
         for each in found
     ]  # fmt: skip
-    observed, exceptions = (sum(getattr(each, name) for each in found) for name in FIELDS[:2])
+    observed, exceptions = (sum(getattr(each, name) for each in found) for name in AUTH_066_FIELDS[:2])
     figures = {
         "model": model, "months": f"{len(found)}", "observations": f"{observed:,}", "exceptions": f"{exceptions:,}",
         "coverage": f"{1 - exceptions / observed:.3%}" if observed else "-", "notional each": f"{notional:,.0f}",
