@@ -73,3 +73,22 @@ def test_what_is_no_candle_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("x = ")
     with pytest.raises(SolventError, match="toml"):
         read_toml(tmp_path / "bad.toml")
+
+
+def test_funding_stands_beside_the_days(tmp_path: Path) -> None:
+    hourly("BTC", 48).write_parquet(tmp_path / "a.parquet")
+    times = [datetime(2023, 1, 1, tzinfo=UTC) + timedelta(hours=8 * i) for i in range(3)]
+    pl.DataFrame({"ts": times, "asset": ["BTC"] * 3, "funding_rate_8h": [0.1, 0.2, 0.3]}).write_csv(tmp_path / "f.csv")
+    found = read_histories([tmp_path / "a.parquet"], funding=[tmp_path / "f.csv"])[0]["BTC"]
+    assert found.funding_rate is not None
+    assert found.funding_rate == pytest.approx([0.2, np.nan], nan_ok=True)
+    before = found.before(date(2023, 1, 2)).funding_rate
+    assert before is not None
+    assert before == pytest.approx([0.2])
+    assert read_histories([tmp_path / "a.parquet"])[0]["BTC"].funding_rate is None
+
+
+def test_a_price_in_another_coin_is_no_price_in_dollars(tmp_path: Path) -> None:
+    pair = hourly("ETH/BTC", 48).rename({"asset": "symbol"})
+    pl.concat([pair, hourly("BTC/USDT", 48).rename({"asset": "symbol"})]).write_parquet(tmp_path / "a.parquet")
+    assert list(read_histories([tmp_path / "a.parquet"])[0]) == ["BTC"]

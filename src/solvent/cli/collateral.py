@@ -26,6 +26,9 @@ def collateral_command(
     at: Annotated[str, typer.Option(help="Assess as this day began (YYYY-MM-DD): only days before it count.")] = "",
     rules: Annotated[Path | None, typer.Option(help="TOML with eligibility rules instead of the default ones.")] = None,
     own_token: Annotated[str, typer.Option(help="The venue's own token: it and its issuer's others are refused.")] = "",
+    funding: Annotated[
+        list[Path] | None, typer.Option(help="Funding rates: unusual ones are a sign of stress.")
+    ] = None,
     explain: Annotated[
         list[str] | None, typer.Option(help="Every rule, mark and part of this asset; repeatable.")
     ] = None,
@@ -43,7 +46,8 @@ def collateral_command(
     from solvent.engine.files import write_bytes
 
     wanted = [each.strip() for each in assets.split(",") if each.strip()] or None
-    assessed = assess_files(data, wanted, day_of(at), read_facts(facts), read_rules(rules), own_token.strip().upper())
+    own = own_token.strip().upper()
+    assessed = assess_files(data, wanted, day_of(at), read_facts(facts), read_rules(rules), own, funding or ())
     explained = [_one(assessed, name) for name in explain or ()]
     if out is not None:
         source = f"solvent collateral of {', '.join(path.name for path in data)}, days before {assessed.day}"

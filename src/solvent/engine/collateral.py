@@ -9,7 +9,15 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from solvent.engine.files import policy_text, read_market_caps, read_own_toml, read_sound_candles, read_toml
+from solvent.domain.instruments import STABLECOINS
+from solvent.engine.files import (
+    policy_text,
+    read_funding,
+    read_market_caps,
+    read_own_toml,
+    read_sound_candles,
+    read_toml,
+)
 from solvent.engine.toml_text import toml_text
 from solvent.errors import Problem, SolventError, problem, raise_if
 from solvent.models.collateral.assess import Assessment, assess
@@ -50,6 +58,7 @@ def assess_files(
     facts: Mapping[str, Facts] | None = None,
     rules: Sequence[Rule] | None = None,
     own_token: str = "",
+    funding: Sequence[str | Path] = (),
 ) -> Assessed:
     """Assess assets of candle files as of the start of a day.
 
@@ -64,6 +73,8 @@ def assess_files(
     facts, rules : optional
         The package's by default.
     own_token : str
+    funding : sequence of paths
+        Funding files; an asset's unusual funding is a signal of stress.
 
     Raises
     ------
@@ -72,9 +83,9 @@ def assess_files(
     """
     last = None if day is None else _midnight_ns(day) - 1
     known = read_facts() if facts is None else facts
-    asked = None if assets is None else [each.strip().upper() for each in assets]
+    asked = None if assets is None else list(dict.fromkeys(each.strip().upper() for each in assets))
     needed = None if asked is None else sorted(_with_represented(asked, known))
-    histories, faulty = read_histories(data, needed, last)
+    histories, faulty = read_histories(data, needed, last, funding)
     wanted = sorted(histories) if asked is None else [each for each in asked if each not in faulty]
     accepted = f"an asset with candles{'' if day is None else f' before {day}'}"
     raise_if([problem(_names(data), None, "asset", each, accepted) for each in wanted if each not in histories])
@@ -106,18 +117,24 @@ def _with_represented(assets: Sequence[str], facts: Mapping[str, Facts]) -> set[
 
 
 def read_histories(
-    data: Sequence[str | Path], assets: Sequence[str] | None = None, end_ns: int | None = None
+    data: Sequence[str | Path],
+    assets: Sequence[str] | None = None,
+    end_ns: int | None = None,
+    funding: Sequence[str | Path] = (),
 ) -> tuple[dict[str, History], dict[str, Problem]]:
     """Daily histories by asset of candle files of any bar, and the assets that have a fault; see `assess_files`."""
     if not data:
         raise SolventError(problem("data", None, "files", 0, "at least one candle file"))
     tables = [read_sound_candles(each, assets, end_ns) for each in data]
     faulty = {asset: fault for _, faults in tables for asset, fault in faults.items()}
-    daily = _daily(pl.concat([table for table, _ in tables]).filter(~pl.col("asset").is_in(list(faulty))))
+    candles = pl.concat([table for table, _ in tables])
+    daily = _daily(candles.filter(~pl.col("asset").is_in(list(faulty)) & pl.col("quote").is_in(list(STABLECOINS))))
     caps = _daily_caps(pl.concat([read_market_caps(each) for each in data]))
+    paid = _daily_funding([read_funding(each) for each in funding])
     found = {}
     for (asset,), frame in daily.group_by("asset", maintain_order=True):
-        found[str(asset)] = _history(str(asset), frame, caps.filter(pl.col("asset") == asset))
+        mine = pl.col("asset") == asset
+        found[str(asset)] = _history(str(asset), frame, caps.filter(mine), paid.filter(mine))
     return found, faulty
 
 
@@ -140,7 +157,15 @@ def _daily_caps(caps: pl.DataFrame) -> pl.DataFrame:
     return caps.group_by("asset", pl.col("ts").dt.date().alias("day")).agg(pl.col("market_cap_usd").last())
 
 
-def _history(asset: str, frame: pl.DataFrame, caps: pl.DataFrame) -> History:
+def _daily_funding(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Mean rate of each UTC day by asset."""
+    if not tables:
+        return pl.DataFrame(schema={"asset": pl.String, "day": pl.Date, "rate": pl.Float64})
+    day = pl.col("ts").dt.date().alias("day")
+    return pl.concat(tables).group_by("asset", day).agg(pl.col("rate").mean())
+
+
+def _history(asset: str, frame: pl.DataFrame, caps: pl.DataFrame, funding: pl.DataFrame) -> History:
     """Prices of the source with the most days; volumes of all sources on those days."""
     lengths = frame.group_by("venue", maintain_order=True).len().sort("len", descending=True, maintain_order=True)
     venues = lengths["venue"].to_list()
@@ -149,7 +174,9 @@ def _history(asset: str, frame: pl.DataFrame, caps: pl.DataFrame) -> History:
     volumes = [_volumes(prices, frame.filter(pl.col("venue") == venue)) for venue in venues]
     high, low, close, market_cap = (_floats(prices[name]) for name in ("high", "low", "close", "market_cap_usd"))
     days = prices["day"].to_numpy().astype("datetime64[D]")
-    return History(asset, days, high, low, close, np.stack(volumes), market_cap)
+    rates = prices.select("day").join(funding, on="day", how="left", maintain_order="left")["rate"]
+    paid = _floats(rates) if len(funding) else None
+    return History(asset, days, high, low, close, np.stack(volumes), market_cap, paid)
 
 
 def _volumes(prices: pl.DataFrame, source: pl.DataFrame) -> F64:

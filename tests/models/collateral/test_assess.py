@@ -208,3 +208,12 @@ def test_a_treasury_bill_is_cut_by_points_and_gold_by_more(shared: Path) -> None
     (gold,) = assess_files([daily, hourly], ["PAXG"], date(2023, 12, 1)).assessments
     assert 0.05 <= gold.target < 0.15
     assert gold.zero_for == ("Brink's", "Paxos")
+
+
+def test_unusual_funding_is_a_sign_of_stress() -> None:
+    calm = 1e-4 * (1 + 0.1 * np.sin(np.arange(900)))
+    wild = calm.copy()
+    wild[-1] = 0.01
+    own = [one(msgspec.structs.replace(history("X"), funding_rate=rate), facts()) for rate in (calm, wild)]
+    assert [each.signals for each in own] == [(), ("funding",)]
+    assert own[0].target < own[1].target

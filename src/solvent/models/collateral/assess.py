@@ -238,9 +238,12 @@ def _moved(path: HaircutPath, history: History, day: date) -> str:
 
 
 def _with_shared_caps(found: Mapping[str, Assessment], domains: Mapping[str, frozenset[str]]) -> dict[str, Assessment]:
-    """Cut the caps of eligible assets that fail together."""
+    """Cut the caps of eligible assets that fail together, and the size tiers that end above them."""
     own = {asset: each.cap.usd for asset, each in found.items() if each.eligible}
     cut = shared_caps(own, domains)
-    return {
-        asset: msgspec.structs.replace(each, cap=cut[asset]) if asset in cut else each for asset, each in found.items()
-    }
+    return {asset: _capped(each, cut[asset]) if asset in cut else each for asset, each in found.items()}
+
+
+def _capped(each: Assessment, cap: Cap) -> Assessment:
+    edges = tuple(edge for edge in each.tiers.edges_usd if edge < cap.usd)
+    return msgspec.structs.replace(each, cap=cap, tiers=SizeTiers(edges, each.tiers.add[: len(edges)]))

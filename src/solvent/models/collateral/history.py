@@ -32,15 +32,15 @@ class History(msgspec.Struct, frozen=True, eq=False):
     """Shape (sources, n), NaN where a source has none."""
     market_cap_usd: F64
     """Shape (n,), NaN where it is unknown."""
+    funding_rate: F64 | None = None
+    """Mean funding of each day's payments, shape (n,), NaN where it is unknown; None without any."""
 
     def before(self, day: date) -> "History":
         """The days that had closed when `day` began: nothing later is seen by anything made of them."""
         kept = self.days < np.datetime64(day, "D")
-        fields: dict[str, Any] = {
-            name: getattr(self, name)[..., kept]
-            for name in ("days", "high", "low", "close", "volume_usd", "market_cap_usd")
-        }
-        return History(self.asset, **fields)
+        arrays = {each.name: getattr(self, each.name) for each in msgspec.structs.fields(self) if each.name != "asset"}
+        shown: dict[str, Any] = {name: None if each is None else each[..., kept] for name, each in arrays.items()}
+        return History(self.asset, **shown)
 
     @property
     def returns(self) -> F64:

@@ -9,7 +9,7 @@ import numpy as np
 from solvent.models.collateral.facts import Facts, facts_at
 from solvent.models.collateral.haircuts import COIN_FLOOR, HaircutPart, claim_parts, looked_through, market_haircut
 from solvent.models.collateral.history import History
-from solvent.models.collateral.regime import depth_signal, multiplier, peg_signal, volatility_signal
+from solvent.models.collateral.regime import depth_signal, funding_signal, multiplier, peg_signal, volatility_signal
 from solvent.models.collateral.stablecoins import (
     FLOOR,
     LOSS_GIVEN_DEPEG,
@@ -64,7 +64,7 @@ def target(history: History, facts: Facts, day: date, tier: int, underlying: Tar
     day : date
         The last day that is asked for.
     tier : int
-        Liquidity tier.
+        Liquidity tier of the last day, with which the days before are followed too.
     underlying : Target, optional
         Of what the asset redeems into.
     """
@@ -81,6 +81,8 @@ def target(history: History, facts: Facts, day: date, tier: int, underlying: Tar
     }
     if facts.stablecoin:
         signals["peg"] = peg_signal(short)
+    if history.funding_rate is not None:
+        signals["funding"] = _padded(funding_signal(history.funding_rate).astype(np.float64), count) > 0.0
     stress = multiplier(signals)
     impact = float(impact_fraction(EDGE_SHARES[0], 1.0, tail.sigma[-1]))
     market = market_haircut(tail.quantile, horizon, history.spread, impact, stress)

@@ -25,14 +25,13 @@ def collateral_table(assessments: Iterable[Assessment]) -> dict[str, dict[str, A
 
 
 def _terms(each: Assessment, scanned: bool) -> dict[str, Any]:
-    edges = [edge for edge in each.tiers.edges_usd if edge < each.cap.usd]
     found: dict[str, Any] = {
         "haircut_initial": _up(each.haircut),
         "haircut_maintenance": _up(each.haircut_maintenance),
         "borrow_initial": _up(each.borrow_initial),
         "borrow_maintenance": _up(each.borrow_maintenance),
-        "tier_edges_usd": edges,
-        "tier_add": list(each.tiers.add[: len(edges)]),
+        "tier_edges_usd": list(each.tiers.edges_usd),
+        "tier_add": list(each.tiers.add),
         "cap_usd": floor(each.cap.usd),
     }
     if scanned:
