@@ -32,6 +32,14 @@ def test_a_model_is_loaded_by_its_hash_alone(learnt: tuple[np.ndarray, np.ndarra
         boosting.loaded(text.replace("leaf_value=", "leaf_value=9", 1), name, "model.txt")
 
 
+def test_a_model_of_other_features_is_refused(learnt: tuple[np.ndarray, np.ndarray, str]) -> None:
+    X, y, _ = learnt
+    text = boosting.fit(X, y, ["a", "b", "c"])
+    assert boosting.loaded(text, boosting.digest(text), "model.txt", ["a", "b", "c"]) == text
+    with pytest.raises(SolventError, match="features = a, b, c: the frozen list: a, b, d"):
+        boosting.loaded(text, boosting.digest(text), "model.txt", ["a", "b", "d"])
+
+
 def test_what_is_no_model_is_refused_even_under_its_own_hash() -> None:
     with pytest.raises(SolventError, match="the text of a LightGBM model"):
         boosting.loaded("no model", boosting.digest("no model"), "model.txt")

@@ -86,6 +86,16 @@ def test_the_next_hour_can_be_asked_for() -> None:
     assert (ahead["margin"] > 0).all()
 
 
+def test_a_model_file_stands_for_the_monthly_fits() -> None:
+    text = hourly.trained(CANDLES[: hourly.WARM_UP_HOURS], "BTC")
+    found = hourly.forecast(CANDLES, models=("boosting-fhs", hourly.TEXTBOOK), texts={"BTC": text})
+    scores = {row["model"]: row["pinball"] for row in summarise(found).to_dicts() if row["side"] == "long"}
+    assert scores["boosting-fhs"] < scores[hourly.TEXTBOOK]
+    other = hourly.trained(CANDLES.drop("volume_usd"), "BTC")
+    with pytest.raises(SolventError, match=r"features = .* the frozen list"):
+        hourly.forecast(CANDLES, models=("boosting-fhs",), texts={"BTC": other})
+
+
 @given(seed=st.integers(0, 1_000), scale=st.floats(0.05, 5.0))
 @settings(max_examples=25, deadline=None)
 def test_whatever_is_predicted_the_floor_holds_and_nothing_missing_is_charged(seed: int, scale: float) -> None:

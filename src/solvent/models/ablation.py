@@ -49,10 +49,10 @@ def ablation(
     rows = []
     for group in (g for g in CORE_GROUPS if any(f.group == g for f in chosen(CORE_GROUPS, of))):
         kept = matrix(of, chosen([each for each in CORE_GROUPS if each != group], of))
-        rows.append(_row(of, "without", group, core, kept, np.isfinite(core).all(axis=1), level, every_months))
+        rows.append(_row(of, "without", group, core, kept, _known(core), level, every_months))
     for group in others:
         added = matrix(of, chosen([group], of), series)
-        known = np.isfinite(added).all(axis=1) & np.isfinite(core).all(axis=1)
+        known = _known(added) & _known(core)
         if np.count_nonzero(known) > SCORED_AFTER_HOURS + boosting.ROWS_LEAST:
             rows.append(_row(of, "with", group, core, np.hstack([core, added]), known, level, every_months))
     return pl.DataFrame(rows, infer_schema_length=None)
@@ -76,6 +76,10 @@ def _row(
     figures["dm_t"] = diebold_mariano(second["pinball"], first["pinball"], NEWEY_WEST_HOURS).statistic
     figures["dm_qlike_t"] = diebold_mariano(second["qlike"], first["qlike"], NEWEY_WEST_HOURS).statistic
     return figures
+
+
+def _known(X: F64) -> Bool:
+    return np.asarray(np.isfinite(X).all(axis=1), np.bool_)
 
 
 def hourly_scores(

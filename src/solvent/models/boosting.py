@@ -5,6 +5,7 @@ that a policy names is not loaded.
 """
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -33,11 +34,14 @@ ROWS_LEAST = 1_000
 """Fewer rows are not learnt from: with leaves of 100 that would be a table of a few means."""
 
 
-def fit(X: F64, y: F64) -> str:
-    """LightGBM's text of a model of y (N,) on X (N, K); the same input gives the same text on a machine."""
+def fit(X: F64, y: F64, names: Sequence[str] | None = None) -> str:
+    """LightGBM's text of a model of y (N,) on X (N, K); the same input gives the same text on a machine.
+
+    names: of the K features, kept in the text.
+    """
     import lightgbm
 
-    data = lightgbm.Dataset(X, y, params=PARAMETERS, free_raw_data=True)
+    data = lightgbm.Dataset(X, y, feature_name=list(names) if names else "auto", params=PARAMETERS)
     text: str = lightgbm.train(PARAMETERS, data, num_boost_round=ROUNDS).model_to_string()
     return text
 
@@ -54,17 +58,22 @@ def digest(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=32).hexdigest()
 
 
-def loaded(text: str, expected: str, file: str) -> str:
-    """The text, if it is the one expected and LightGBM reads it. Raises SolventError, naming the file."""
+def loaded(text: str, expected: str, file: str, names: Sequence[str] | None = None) -> str:
+    """The text, if it is the one expected and LightGBM reads it. Raises SolventError, naming the file.
+
+    expected: the hash that a policy names. names: of the features that it must have been learnt from.
+    """
     import lightgbm
 
     found = digest(text)
     if found != expected.lower():
         raise SolventError(problem(file, None, "blake2b", found, f"the model that the policy names, {expected}"))
     try:
-        lightgbm.Booster(model_str=text)
+        features = lightgbm.Booster(model_str=text).feature_name()
     except lightgbm.basic.LightGBMError as error:
         raise SolventError(problem(file, None, "model", str(error), "the text of a LightGBM model")) from None
+    if names is not None and features != list(names):
+        raise SolventError(problem(file, None, "features", ", ".join(features), f"the frozen list: {', '.join(names)}"))
     return text
 
 

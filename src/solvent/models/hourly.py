@@ -80,27 +80,45 @@ def forecast(
     models: Sequence[str] = (GOVERNED,),
     assets: Sequence[str] | None = None,
     ahead: bool = False,
+    texts: Mapping[str, str] | None = None,
 ) -> pl.DataFrame:
     """Forecasts of every hour after the warm-up, by each model, both sides: the frame `FORECASTS`, in log returns.
 
     candles: hourly, see `hours`. Hours without a return (gaps, a change of venue) are not in the frame. Where a
     model has no forecast the champion's stands, and `note` says why. ahead: the hour after the last candle is
-    added, its loss null. Raises SolventError for unknown models, for candles that are not hourly and for assets
-    with less history than the warm-up.
+    added, its loss null. texts: by asset, a model of `trained` that stands for the monthly fits of boosting; only
+    the hours after those it was trained on are a test of it.
+
+    Raises
+    ------
+    SolventError
+        For unknown models, candles that are not hourly, and assets with less history than the warm-up.
     """
     unknown = [name for name in models if name not in MODELS]
     if unknown:
         raise SolventError(*(problem("models", None, "name", name, f"one of {', '.join(MODELS)}") for name in unknown))
     wanted = assets_of(candles) if assets is None else assets
-    return pl.concat([of_asset(hours(candles, asset, ahead=ahead), level, models)[0] for asset in wanted])
+    given = texts or {}
+    return pl.concat(
+        [of_asset(hours(candles, each, ahead=ahead), level, models, given.get(each))[0] for each in wanted]
+    )
 
 
-def of_asset(of: Hours, level: float, models: Sequence[str]) -> tuple[pl.DataFrame, "Race"]:
+def trained(candles: pl.DataFrame, asset: str) -> str:
+    """The text of a boosting model of all hours of one asset, for a file that a policy names by `boosting.digest`."""
+    of = hours(candles, asset)
+    features = chosen(CORE_GROUPS, of)
+    X, y = matrix(of, features), target(of)
+    there = np.isfinite(X).all(axis=1) & np.isfinite(y)
+    return boosting.fit(X[there], y[there], [each.name for each in features])
+
+
+def of_asset(of: Hours, level: float, models: Sequence[str], text: str | None = None) -> tuple[pl.DataFrame, "Race"]:
     """Forecasts of one asset, and the race that they come from. Raises SolventError where it is too short."""
     if len(of) <= WARM_UP_HOURS:
         accepted = f"more than {WARM_UP_HOURS} hours: what comes before is for warming up"
         raise SolventError(problem("candles", None, "ts", f"{of.asset}: {len(of)} hours", accepted))
-    race = Race(of, level)
+    race = Race(of, level, text)
     core = race.margins(CHAMPION)
     rows = np.isfinite(of.returns) & np.isfinite(core.values[:, 0]) & (np.arange(len(of)) >= WARM_UP_HOURS)
     rows[-1] |= np.isnan(of.close[-1]) and np.isfinite(core.values[-1, 0])
@@ -110,9 +128,10 @@ def of_asset(of: Hours, level: float, models: Sequence[str]) -> tuple[pl.DataFra
 class Race:
     """All models of one asset on the same hours; what several of them share is made once."""
 
-    def __init__(self, of: Hours, level: float) -> None:
+    def __init__(self, of: Hours, level: float, text: str | None = None) -> None:
         self.of = of
         self.level = level
+        self.text = text
         self.refits = refits(of.ts_ns)
         self._log_variances: dict[str, F64] = {}
         self._margins: dict[str, Margins] = {}
@@ -231,7 +250,14 @@ def _har_hour(race: Race) -> F64:
 
 
 def _boosting(race: Race) -> F64:
-    X = matrix(race.of, chosen(CORE_GROUPS, race.of))
+    features = chosen(CORE_GROUPS, race.of)
+    X = matrix(race.of, features)
+    if race.text is not None:
+        boosting.loaded(race.text, boosting.digest(race.text), race.of.asset, [each.name for each in features])
+        rows = np.isfinite(X).all(axis=1)
+        found = np.full(len(X), np.nan)
+        found[rows] = boosting.predict(race.text, X[rows])
+        return found
     found, _ = boosting.forecasts(X, target(race.of), race.refits, PURGE_HOURS)
     return found
 
