@@ -169,7 +169,7 @@ def test_base_fees_follow_the_same_path_as_on_anvil(anvil: Anvil) -> None:
         rpc.call("evm_setBlockGasLimit", hex(200_000))
         rpc.call("anvil_setNextBlockBaseFeePerGas", hex(1_000_000_007))
         for count in (40, 1, 40, 0):
-            token.send("scatter", count)
+            token.deployer.send(token.address, token.payload("scatter", count), gas=190_000)
         blocks = [rpc.call("eth_getBlockByNumber", hex(each), False) for each in range(2, 6)]
         paths.append([number(each["baseFeePerGas"]) for each in blocks])
     assert paths[0] == paths[1]

@@ -33,6 +33,8 @@ class Executed(msgspec.Struct, frozen=True):
 
     succeeded: bool
     gas_used: int
+    gas_needed: int
+    """Before refunds: with less it would have run out."""
     output: bytes
     """Returned, or reverted with."""
     logs: tuple[tuple[bytes, tuple[int, ...], bytes], ...]
@@ -116,6 +118,7 @@ class Evm:
         return Executed(
             succeeded=not failed,
             gas_used=int(self._vm.finalize_gas_used(transaction, computation)),
+            gas_needed=int(transaction.gas - computation.get_gas_remaining()),
             output=bytes(computation.output),
             logs=logs,
             created=bytes(computation.msg.storage_address) if computation.msg.is_create and not failed else None,
