@@ -5,7 +5,15 @@ import pytest
 from scipy import stats
 from tests.models.samples import t_returns
 
-from solvent.models.copula import TCopula, ewma_correlations, portfolio_returns, shrunk, stress, uniform_draws
+from solvent.models.copula import (
+    TCopula,
+    ewma_correlations,
+    portfolio_returns,
+    shrunk,
+    stress,
+    t_levels,
+    uniform_draws,
+)
 from solvent.models.ewma import Ewma
 from solvent.models.filtered import Filtered
 
@@ -44,6 +52,12 @@ def test_draws_have_uniform_margins_and_the_rank_correlation_of_their_matrix() -
     assert stats.kstest(draws[:, 0], "uniform").pvalue > 0.001
     kendall = stats.kendalltau(draws[:4000, 0], draws[:4000, 1]).statistic
     assert kendall == pytest.approx(2 / np.pi * np.arcsin(0.6), abs=0.03)
+
+
+def test_the_closed_form_is_the_t_distribution() -> None:
+    values = np.linspace(-40.0, 40.0, 801)
+    for freedom in (3.0, 4.0):
+        assert t_levels(values, freedom) == pytest.approx(stats.t.cdf(values, freedom), abs=1e-14)
 
 
 def test_tails_come_together_unlike_a_gaussians() -> None:

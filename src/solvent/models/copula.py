@@ -90,12 +90,21 @@ def stress(correlations: F64, rise: float = STRESS_RISE, most: float = STRESS_MO
 
 def uniform_draws(correlations: F64, freedom: float, draws: int, seed: int) -> F64:
     """Draws of a t copula, (draws, assets) in (0, 1). A matrix that is not positive definite is brought there."""
-    from scipy.special import stdtr
-
     generator = np.random.default_rng(seed)
     normals = generator.standard_normal((draws, len(correlations)))
     scales = np.sqrt(generator.chisquare(freedom, draws) / freedom)
-    return np.asarray(stdtr(freedom, (normals @ _root(correlations).T) / scales[:, None]))
+    return t_levels((normals @ _root(correlations).T) / scales[:, None], freedom)
+
+
+def t_levels(values: F64, freedom: float) -> F64:
+    """Student's t distribution function; in closed form at 4 degrees of freedom, which takes a tenth of the time."""
+    if freedom != 4.0:
+        from scipy.special import stdtr
+
+        return np.asarray(stdtr(freedom, values))
+    squares = np.square(values)
+    ratio = 1.0 + squares / 4.0
+    return np.asarray(0.5 + 0.375 * values / np.sqrt(ratio) * (1.0 - squares / (12.0 * ratio)))
 
 
 def _root(correlations: F64) -> F64:
