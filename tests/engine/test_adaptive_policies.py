@@ -83,6 +83,14 @@ def test_what_is_out_of_bounds_is_refused(
     assert said in desk.refused(c.ProposePolicy(changes, evidence()))
 
 
+def test_only_the_engine_and_named_persons_propose(desk: AdaptiveDesk) -> None:
+    assert "named person" in refusal(desk.propose(caller="", origin="operator", BTC=0.18))
+    assert "named person" in refusal(desk.propose(caller="mallory", origin="owner", BTC=0.18))
+    assert "named person" in refusal(desk.propose(caller="mallory", origin="engine", BTC=0.18))
+    assert "order of" in refusal(desk.by(c.EnableAdaptive(AdaptiveParams(notice_s=7_200)), "mallory", "keeper"))
+    assert isinstance(desk.propose(caller="ada", origin="operator", BTC=0.18), e.PolicyProposed)
+
+
 def test_a_raise_goes_no_further_than_its_evidence_a_loosening_no_lower(desk: AdaptiveDesk) -> None:
     assert "at most that" in refusal(desk.propose(BTC=0.18, proof=evidence(0.17)))
     assert "at least that" in refusal(desk.propose(BTC=0.14, proof=evidence(0.15)))

@@ -82,7 +82,7 @@ class AdaptiveMachine(EngineMachine):
 
 TestAdaptiveMachine = AdaptiveMachine.TestCase
 TestAdaptiveMachine.settings = settings(
-    settings.default if NIGHTLY else settings(max_examples=30, stateful_step_count=25),
+    settings.default if NIGHTLY else settings(max_examples=20, stateful_step_count=25),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
     deadline=None,
 )

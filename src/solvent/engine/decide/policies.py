@@ -51,6 +51,7 @@ class Sender(NamedTuple):
 
 def enable(state: State, risk: Risk, command: c.EnableAdaptive, sender: Sender) -> tuple[e.Event, ...]:
     """Bounds that are safe, for a policy whose parameters can be moved."""
+    refuse_unless(sender.origin in ("engine", *PERSONS), f"an order of one of {', '.join(PERSONS)}")
     raise_if(command.params.check())
     if state.policy is None:
         raise Refusal("a policy")
@@ -73,6 +74,8 @@ def propose(state: State, risk: Risk, command: c.ProposePolicy, sender: Sender) 
     after = with_values(target, {change.parameter: change.after for change in changes})
     _justified(after, changes, direction, command.evidence)
     EngineParams.of(after, state.universe)
+    named = sender.origin in PERSONS and bool(sender.caller)
+    refuse_unless(named or sender == Sender(), "the engine or a named person: nobody approves his own proposal")
     by, number = sender.caller, adaptive.next_proposal
     if direction == LOOSEN:
         refuse_unless(len(adaptive.pending) < PENDING_MOST, f"at most {PENDING_MOST} proposals that wait")
@@ -188,7 +191,7 @@ def withdraw(state: State, risk: Risk, command: c.WithdrawProposal, sender: Send
     if waiting is None:
         raise Refusal(f"proposal {command.proposal}: a loosening that waits")
     person = sender.origin in PERSONS and bool(sender.caller)
-    refuse_unless(person or sender.caller == waiting.by, "the proposer or a named person")
+    refuse_unless(person or (sender == Sender() and not waiting.by), "the proposer or a named person")
     return (e.ProposalWithdrawn(proposal=command.proposal, by=sender.caller),)
 
 
