@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from solvent.conform.compare import TRUNCATED, Tolerance, above_noise, differences
+from solvent.conform.compare import TRUNCATED, Tolerance, Undetermined, above_noise, differences, undetermined
 
 EXACT = Tolerance()
 RELATIVE = Tolerance(rel=Fraction(1, 100))
@@ -81,3 +81,13 @@ def test_only_doubles_get_a_floor_for_noise() -> None:
     assert above_noise(RELATIVE, {"a": 1e6, "b": 0.0}).abs == Fraction(1, 10**7)
     assert above_noise(RELATIVE, {"a": "1000000", "b": 1000000}) == RELATIVE
     assert above_noise(EXACT, {"a": 1e6}) == EXACT
+
+
+def test_what_does_not_follow_from_the_inputs_is_named_not_compared() -> None:
+    open_end = Undetermined("the losses")
+    assert differences({"a": 1, "b": 2}, {"a": 1, "b": open_end}, Tolerance()) == []
+    assert differences({"a": 1, "b": 2}, {"a": 3, "b": open_end}, Tolerance()) != [], "control: the rest is compared"
+    assert undetermined({"a": 1, "b": open_end, "c": [{"d": open_end}]}) == [
+        "b: not compared, needs the losses",
+        "c[0].d: not compared, needs the losses",
+    ]

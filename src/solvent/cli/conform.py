@@ -51,7 +51,7 @@ def lines(report: Report, verbose: bool) -> list[str]:
     for suite, counts in suites.items():
         found.append(f"{_text(suite):<{width}}  {_counts(counts)}")
         for row in report.rows:
-            if row.suite == suite and (verbose or row.status != "passed"):
+            if row.suite == suite and (verbose or row.status != "passed" or row.reasons):
                 found += _row_lines(row, verbose)
     return [*found, f"{'total':<{width}}  {_counts(report.totals)}"]
 
@@ -80,7 +80,8 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 
 def _row_lines(row: Row, verbose: bool) -> list[str]:
-    found = [f"  {row.status}: {_text(row.id)} ({_text(row.fn)})"]
+    status = "passed in part" if row.status == "passed" and row.reasons else row.status
+    found = [f"  {status}: {_text(row.id)} ({_text(row.fn)})"]
     found += [f"    {_text(reason)}" for reason in row.reasons]
     if verbose:
         shown = (("inputs", row.inputs), ("expected", row.expected), ("found", row.found))

@@ -12,6 +12,13 @@ from solvent.conform.values import number
 ZERO = Fraction(0)
 
 
+class Undetermined(msgspec.Struct, frozen=True):
+    """What an adapter returns in place of a figure that does not follow from what the vector gives."""
+
+    needs: str
+    """What it would take."""
+
+
 class Tolerance(msgspec.Struct, frozen=True):
     """A number passes within the larger of `abs` and `rel` times what is expected; by default exactly."""
 
@@ -58,7 +65,7 @@ def differences(expected: Any, found: Any, tolerance: Tolerance, where: str = ""
     and not compared. Lists must have the same length. Text of digits is a number.
     """
     found = _plain(found)
-    if expected is None:
+    if expected is None or isinstance(found, Undetermined):
         return []
     if isinstance(expected, Mapping):
         if not isinstance(found, Mapping):
@@ -82,6 +89,20 @@ def differences(expected: Any, found: Any, tolerance: Tolerance, where: str = ""
         ]
     agrees = _agrees(expected, found, tolerance)
     return [] if agrees else [_reason(where, f"{expected} ({tolerance})", found)]
+
+
+def undetermined(found: Any, where: str = "") -> list[str]:
+    """Every figure that could not be compared, and what it would take."""
+    found = _plain(found)
+    if isinstance(found, Undetermined):
+        return [f"{where}: not compared, needs {found.needs}"]
+    if isinstance(found, Mapping):
+        rows = [(f"{where}.{key}" if where else str(key), each) for key, each in found.items()]
+    elif isinstance(found, list) and any(isinstance(each, Undetermined | Mapping | list) for each in found):
+        rows = [(f"{where}[{i}]", each) for i, each in enumerate(found)]
+    else:
+        return []
+    return [each for name, value in rows for each in undetermined(value, name)]
 
 
 def _agrees(expected: Any, found: Any, tolerance: Tolerance) -> bool:
@@ -112,7 +133,7 @@ def _both_nan(expected: Any, found: Any) -> bool:
 
 def _plain(value: Any) -> Any:
     """Arrays, numpy scalars, tuples and structs as the plain objects of JSON."""
-    if isinstance(value, msgspec.Struct):
+    if isinstance(value, msgspec.Struct) and not isinstance(value, Undetermined):
         return msgspec.structs.asdict(value)
     if hasattr(value, "tolist"):
         return value.tolist()

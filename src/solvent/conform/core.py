@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from solvent.conform.compare import TRUNCATED, Tolerance, above_noise, differences
+from solvent.conform.compare import TRUNCATED, Tolerance, above_noise, differences, undetermined
 from solvent.conform.values import number
 from solvent.errors import Problem, problem, raise_if
 
@@ -61,7 +61,7 @@ class Row(msgspec.Struct, frozen=True):
     status: str
     """One of `STATUSES`."""
     reasons: list[str]
-    """Every difference, or why nothing was found."""
+    """Every difference, or why nothing was found; of a vector that passed, what could not be compared."""
     inputs: Any
     expected: Any
     found: Any
@@ -259,8 +259,10 @@ def _row(file: VectorFile, vector: Vector, cases: Cases) -> Row:
         reasons = [f"{type(error).__name__}: {error}"]
         return Row(file.suite, vector.id, vector.fn, "failed", reasons, inputs, vector.expected, None)
     reasons = differences(vector.expected, found, vector.tolerance)
-    status = "failed" if reasons else "passed"
-    return Row(file.suite, vector.id, vector.fn, status, reasons, inputs, vector.expected, found)
+    open_ends = undetermined(found)
+    nothing = isinstance(found, Mapping) and len(open_ends) == len(found)
+    status = "failed" if reasons or nothing else "passed"
+    return Row(file.suite, vector.id, vector.fn, status, reasons + open_ends, inputs, vector.expected, found)
 
 
 def _is_name(value: Any) -> bool:

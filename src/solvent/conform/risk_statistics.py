@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from solvent.conform.adapters import of_inputs
+from solvent.conform.compare import Undetermined
 from solvent.conform.core import Adapter
 from solvent.conform.values import Function, Inputs
 from solvent.models import tracker
@@ -102,7 +103,7 @@ def _z2_critical(inputs: Inputs) -> Any:
 
 
 def _unconditional_test(inputs: Inputs) -> Any:
-    """The critical value; statistic, p-value and result where the inputs give what a statistic is made of.
+    """The critical value; statistic, p-value and result only where the inputs give what a statistic is made of.
 
     That is `statistic` itself, losses with their VaR and ES, or the summary `failures`, `observed_severity` and
     `expected_severity` (mean L/VaR over exceptions, and ES/VaR).
@@ -114,7 +115,8 @@ def _unconditional_test(inputs: Inputs) -> Any:
         found["statistic"] = statistic
         found["p_value"] = shortfall.p_value(shortfall.z2_sampler, statistic, size, alpha, _distribution(inputs))
         found["result"] = "reject" if statistic < found["critical"] else "accept"
-    return found
+        return found
+    return found | dict.fromkeys(("statistic", "p_value", "result"), Undetermined("the losses with their VaR and ES"))
 
 
 def _z2_statistic(inputs: Inputs) -> float | None:
