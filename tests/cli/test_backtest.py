@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from tests.models.samples import garch_returns
 from typer.testing import CliRunner
 
 from solvent.cli.main import app
-from tests.models.samples import garch_returns
 
 runner = CliRunner()
 
@@ -101,12 +101,13 @@ def test_hourly_candles_are_bars_too(tmp_path: Path) -> None:
         (("--assets", "XYZ"), "asset = XYZ"),
         (("--level", "1.5"), "--level = 1.5"),
         (("--horizon", "0"), "--horizon = 0: 1 to 60"),
+        (("--from", "2021-08-10", "--horizon", "20"), "--horizon = 20 on BTC: at most 15 bars"),
         (("--policy", "aave-v3"), "portfolio: it states the moves it charges"),
     ],
 )
-def test_what_cannot_be_tested_is_refused_by_name(data: Path, changed: tuple[str, str], said: str) -> None:
+def test_what_cannot_be_tested_is_refused_by_name(data: Path, changed: tuple[str, ...], said: str) -> None:
     stated = {"--data": str(data), "--assets": "BTC", "--from": SPAN[1], "--to": SPAN[3], "--model": "hs-250"}
-    stated[changed[0]] = changed[1]
+    stated |= dict(zip(changed[::2], changed[1::2], strict=True))
     assert said in " ".join(typed(*(each for pair in stated.items() for each in pair), code=2).split())
 
 

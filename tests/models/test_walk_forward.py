@@ -13,7 +13,7 @@ from tests.models.samples import garch_returns, t_returns
 from solvent.models.catalogue import ESTIMATED, MODELS, model_of
 from solvent.models.copula import TCopula, portfolio_returns
 from solvent.models.model import Model, Scenarios
-from solvent.models.walk_forward import FORECASTS, known, walk_forward
+from solvent.models.walk_forward import FORECASTS, known, latest, walk_forward
 
 
 def times(count: int) -> list[datetime]:
@@ -110,6 +110,17 @@ def test_a_model_with_a_memory_runs_before_it_is_judged() -> None:
     warm = forecasts(returns, model_of("stack"), 480)
     early = forecasts(returns, model_of("stack"), 250).filter(pl.col("ts") >= times(500)[480])
     assert warm["margin"].to_list() == early["margin"].to_list()
+
+
+@pytest.mark.parametrize("name", ["hs-500", "stack"])
+def test_the_latest_fit_is_the_next_forecast(name: str) -> None:
+    if name in ESTIMATED:
+        pytest.importorskip("arch", reason="needs the extra `models`")
+    returns = garch_returns(400)
+    found = forecasts(returns, model_of(name), 399).filter(side="long")
+    assert latest(returns[:399], model_of(name)).quantile(0.99) == found["margin"][0]
+    with pytest.raises(ValueError, match="at least 250"):
+        latest(returns[:200], model_of(name))
 
 
 def test_too_short_a_past_is_refused() -> None:

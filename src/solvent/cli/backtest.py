@@ -71,6 +71,7 @@ def backtest_command(
     tickers = [each.strip().upper() for each in assets.split(",") if each.strip()]
     candles = read_candles(data, tickers or None)
     series = histories(candles, tickers or candles["asset"].unique().sort().to_list(), first, last, file=data.name)
+    check_lengths(series, horizon)
     with console_errors().status("backtest") as status:
         forecasts, benchmark = all_forecasts(series, candles, names, chosen, level, horizon, status.update)
     summary = figures(forecasts, benchmark, horizon)
@@ -150,6 +151,18 @@ def check_numbers(level: float, horizon: int, names: Sequence[str]) -> None:
     if not 1 <= horizon <= DAYS_MOST:
         problems.append(problem("backtest", None, "--horizon", horizon, f"1 to {DAYS_MOST}"))
     raise_if(problems)
+
+
+def check_lengths(series: Sequence["History"], horizon: int) -> None:
+    """Raise SolventError where a horizon is longer than what is left of the data: no loss would be known."""
+    ends = {each.asset: min(each.end, len(each.returns) - horizon + 1) - each.first for each in series}
+    raise_if(
+        [
+            problem("backtest", None, "--horizon", f"{horizon} on {asset}", f"at most {(count + horizon) // 2} bars")
+            for asset, count in ends.items()
+            if count < horizon
+        ]
+    )
 
 
 def all_forecasts(

@@ -77,6 +77,19 @@ def walk_forward(
     )
 
 
+def latest(returns: F64, model: Model) -> Fitted:
+    """The forecast of the bar after the last return, by a model that has run as far back as its memory reaches.
+
+    Raises ValueError for too few returns.
+    """
+    fitted: Fitted | None = None
+    for count in range(max(model.least, len(returns) - model.memory), len(returns) + 1):
+        fitted = model.fit(known(returns, count), fitted)
+    if fitted is None:
+        raise ValueError(f"{len(returns)} returns: at least {model.least} are needed")
+    return fitted
+
+
 def known(returns: F64, count: int) -> F64:
     """The first `count` returns, as a read-only copy: there is nothing behind it."""
     past = np.array(returns[:count], np.float64)
