@@ -12,6 +12,7 @@ from tests.engine.desk import BTC, ETH_PERP, MARKET, PERP, USDC, Desk, policy_wi
 from solvent.domain import commands as c
 from solvent.domain import events as e
 from solvent.domain.adaptive import AdaptiveParams
+from solvent.engine import start
 from solvent.engine.adaptive.dry_run import made_liquidatable
 from solvent.engine.adaptive.parameters import with_values
 from solvent.engine.engine import Engine, Redecider
@@ -310,6 +311,15 @@ def test_a_dry_run_finds_whom_the_change_alone_harms(desk: AdaptiveDesk) -> None
     risk, policy = desk.engine.risk, desk.state.policy
     assert made_liquidatable(risk, with_values(policy, {BTC_RANGE: 0.21})) == (weak,)
     assert made_liquidatable(risk, policy) == ()
+
+
+def test_starting_again_with_the_same_policy_keeps_what_was_moved(desk: AdaptiveDesk) -> None:
+    desk.propose(BTC=0.18)
+    desk.pass_hours(30)
+    start.change_policy(desk.engine, read_policy("portfolio"))
+    assert desk.effect() == 0.18
+    start.change_policy(desk.engine, policy_with(margin={"margin_scale": 1.1}))
+    assert desk.effect() == 0.16
 
 
 def test_recovery_goes_on_where_the_ramp_was(desk: AdaptiveDesk) -> None:

@@ -12,6 +12,7 @@ from solvent.domain.owners import INSURANCE
 from solvent.domain.policy import Policy
 from solvent.domain.symbols import instrument
 from solvent.domain.universe import Universe
+from solvent.engine.adaptive.parameters import differ_by_parameters_only
 from solvent.engine.engine import Engine, Submission
 from solvent.engine.generate import generate
 from solvent.engine.risk import payment_asset
@@ -85,8 +86,14 @@ def begin(engine: Engine, policy: Policy, instruments: Iterable[Instrument], fir
 
 
 def change_policy(engine: Engine, policy: Policy) -> None:
-    """Set another policy from now on; nothing happens where it is the same. Raises SolventError if refused."""
-    if policy != engine.state.policy:
+    """Set another policy from now on; nothing happens where it is the same. Raises SolventError if refused.
+
+    An adaptive venue keeps what it has moved of the same policy: starting it again must not loosen anything.
+    """
+    state = engine.state
+    if state.adaptive is not None and state.policy is not None and differ_by_parameters_only(policy, state.policy):
+        return
+    if policy != state.policy:
         all_accepted(engine.execute([Submission(c.SetPolicy(policy))], engine.state.ts_ns))
 
 
@@ -124,13 +131,14 @@ def book_commands(universe: Universe, book: Book, insurance_usd: float) -> Itera
     for account, name in enumerate(book.names):
         yield Submission(c.OpenAccount(name, book.owners[account]))
     lender = len(book)
-    yield Submission(c.OpenAccount("lender" if "lender" not in book.names else f"lender-{lender}"))
+    name = "lender" if "lender" not in book.names else f"lender-{lender}"
+    yield Submission(c.OpenAccount(name))
     for asset, atoms in debts.items():
-        yield Submission(c.Deposit(lender, asset, 2 * atoms))
-        yield Submission(c.Supply(lender, asset, 2 * atoms))
+        yield Submission(c.Deposit(lender, asset, 2 * atoms), "engine")
+        yield Submission(c.Supply(lender, asset, 2 * atoms), "owner", name)
     if insurance_usd > 0:
         cash = round(insurance_usd * 10 ** universe.spot_of(payment).decimals)
-        yield Submission(c.Deposit(INSURANCE, payment, cash))
+        yield Submission(c.Deposit(INSURANCE, payment, cash), "engine")
     for account, (instruments, lots, cost) in enumerate(rows):
         balances, positions = [], []
         for i, q, quote in zip(instruments.tolist(), lots.tolist(), cost.tolist(), strict=True):

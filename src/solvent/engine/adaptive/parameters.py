@@ -77,6 +77,19 @@ def with_values(policy: Policy, values: Mapping[str, float]) -> Policy:
     return msgspec.structs.replace(policy, margin=_ordered(margin), **tables)
 
 
+def differ_by_parameters_only(one: Policy, other: Policy) -> bool:
+    """Whether two policies are the same but for parameters that may change while the venue runs."""
+    return _fixed(one) == _fixed(other)
+
+
+def _fixed(policy: Policy) -> Policy:
+    """The policy without those parameters."""
+    margin = {key: value for key, value in policy.margin.items() if key != SCAN_RANGE.rstrip(".")}
+    rows = margin.get("collateral", {}).items()
+    margin["collateral"] = {id: {key: row[key] for key in row if key not in RATES} for id, row in rows}
+    return msgspec.structs.replace(policy, margin=margin)
+
+
 def _ordered(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _ordered(value[key]) for key in sorted(value)}
