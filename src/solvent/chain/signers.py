@@ -86,6 +86,17 @@ class RemoteSigner:
         return raw
 
 
+class WatchOnly:
+    """An address without a key: for dry runs."""
+
+    def __init__(self, address: str) -> None:
+        self.address = checksum(address)
+
+    def sign(self, transaction: Mapping[str, Any]) -> bytes:
+        """See `Signer`. Always raises SolventError."""
+        raise SolventError(problem("signer", None, "key", "none", "a keystore or a remote signer"))
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, str):
         return bytes.fromhex(value.removeprefix("0x"))

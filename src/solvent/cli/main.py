@@ -25,6 +25,7 @@ class Command(NamedTuple):
 COMMANDS: dict[str, Command] = {
     "backtest": Command("solvent.cli.backtest", "backtest_command", "Margins of a model or policy against what came."),
     "backup": Command("solvent.cli.backup", "backup_command", "Copy a journal into a file, while it is written to."),
+    "chain": Command("solvent.cli.chain", "app", "Run a small chain of your own, or a keeper on any."),
     "collateral": Command(
         "solvent.cli.collateral", "collateral_command", "Which assets may be collateral, on what terms, and why."
     ),
@@ -33,6 +34,7 @@ COMMANDS: dict[str, Command] = {
     "disclose": Command("solvent.cli.disclose", "app", "Regulators' forms: PFMI, auth.066, EMIR, model documentation."),
     "fetch": Command("solvent.cli.fetch", "fetch_command", "Write candles of an exchange to a file."),
     "journal": Command("solvent.cli.journal", "app", "Verify, export or watch a journal."),
+    "keeper": Command("solvent.cli.keeper", "keeper_command", "Liquidate on a venue, within limits, and show it live."),
     "lab": Command("solvent.cli.lab", "app", "Simulate thresholds, cascades and contagion."),
     "liquidation-price": Command(
         "solvent.cli.liquidation_price", "liquidation_price_command", "At which prices accounts are liquidated."

@@ -1,5 +1,6 @@
 """One decision: which jobs to do in the next block, how large, and how each is sold."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
@@ -9,6 +10,9 @@ from solvent.chain.keeper.amm import FEE_LEFT, FEE_ONE, Reserves
 from solvent.chain.keeper.fill import fill
 from solvent.chain.keeper.kernel_price import best_rows, price_rows
 from solvent.chain.keeper.venue import F64, I64, Asset, Job, Opportunities, Venue
+
+ROUNDS_MOST = 3
+"""How often the room that is left is filled again."""
 
 
 class Prices(msgspec.Struct, frozen=True):
@@ -83,37 +87,71 @@ def depths(assets: Sequence[Asset], exits: Mapping[tuple[str, str], Reserves]) -
     return sold, bought
 
 
+def plan(
+    venue: Venue,
+    found: Opportunities,
+    exits: Mapping[tuple[str, str], Reserves],
+    funds: Mapping[str, int],
+    prices: Prices,
+    gas_limit: int,
+    busy: Collection[str] = (),
+) -> tuple[list[Job], int]:
+    """Jobs of the next block, in the order in which they are sent, and how many accounts would pay.
+
+    A pair that many would sell on pays only the first of them: what room is left then goes to other jobs, at the
+    prices that the chosen ones leave behind. Arguments as of `choose`.
+    """
+    pairs, left, tried = dict(exits), dict(funds), set(busy)
+    jobs: list[Job] = []
+    profitable = 0
+    for number in range(ROUNDS_MOST):
+        room = gas_limit - sum(job.gas for job in jobs)
+        choice = choose(found, venue.assets(), pairs, left, prices, room, tried)
+        if number == 0:
+            profitable = choice.profitable
+        if not len(choice.rows):
+            break
+        jobs += exact_jobs(venue, found, choice, pairs, left, prices)
+        tried |= {found.accounts[row] for row in found.account[choice.rows].tolist()}
+    return jobs, profitable
+
+
+def best_size(sold: float, bought: float, rate: float) -> float:
+    """Value to repay on a pair of these values: the liquidator's optimum, as in `price_rows`."""
+    fee_left = FEE_LEFT / FEE_ONE
+    return max((math.sqrt(sold * bought * fee_left * rate) - sold) / (fee_left * rate), 0.0)
+
+
 def exact_jobs(
     venue: Venue,
     found: Opportunities,
     choice: Choice,
-    exits: Mapping[tuple[str, str], Reserves],
-    funds: Mapping[str, int],
+    pairs: dict[tuple[str, str], Reserves],
+    left: dict[str, int],
     prices: Prices,
 ) -> list[Job]:
-    """Chosen rows as exact jobs, each priced behind the sales of those before it; what no longer pays is left out.
+    """Chosen rows as exact jobs, each sized for the pair as those before leave it; what no longer pays is left out.
 
     With an exit a job returns more of the debt asset than it took, so the same funds serve the next one; without one
-    they are gone.
+    they are gone. `pairs` and `left` are changed to what is behind the jobs.
     """
-    assets = venue.assets()
-    left, pairs, jobs = dict(funds), dict(exits), []
+    assets, jobs = venue.assets(), []
     for row in choice.rows.tolist():
         sold, bought = assets[int(found.collateral[row])], assets[int(found.debt[row])]
         pair = pairs.get((sold.address, bought.address))
         value = min(float(choice.repay[row]), bought.value(left.get(bought.address, 0)))
+        if pair is not None:
+            value = min(value, best_size(sold.value(pair.sold), bought.value(pair.bought), found.received[row]))
         job = venue.job(found, row, value, pair) if value > 0 else None
         if job is None or job.repay > left.get(bought.address, 0):
             continue
         if job.gross_profit - job.gas * prices.gas_price < prices.profit_least:
             continue
         if pair is not None:
-            pairs[sold.address, bought.address] = pair.after(job.received)
-            # The same pair the other way round has moved as well.
-            back = pairs[bought.address, sold.address]
-            pairs[bought.address, sold.address] = Reserves(
-                back.address, back.sold - job.proceeds, back.bought + job.received
-            )
+            moved = pair.after(job.received)
+            pairs[sold.address, bought.address] = moved
+            # The same pair seen from the other side.
+            pairs[bought.address, sold.address] = Reserves(pair.address, moved.bought, moved.sold)
         else:
             left[bought.address] -= job.repay
         jobs.append(job)

@@ -8,7 +8,7 @@ import msgspec
 
 from solvent.chain.keeper.amm import Pairs, Reserves
 from solvent.chain.keeper.bid import ceiling_wei, first_bid, raised_bid
-from solvent.chain.keeper.decide import Prices, choose, exact_jobs
+from solvent.chain.keeper.decide import Prices, plan
 from solvent.chain.keeper.flow import OrderFlow, PublicFlow
 from solvent.chain.keeper.ledger import Entry, ProfitLedger
 from solvent.chain.keeper.venue import Bounds, Job, Opportunities, Venue
@@ -257,8 +257,7 @@ class Keeper:
         flying = sum(each.sent.gas for each in self.flights.values() if each.receipt is None)
         room = int(head.gas_limit * settings.gas_share) - flying
         busy = {each.job.account for each in self.flights.values()}
-        choice = choose(found, self.venue.assets(), exits, funds, prices, max(room, 0), busy)
-        return exact_jobs(self.venue, found, choice, exits, funds, prices), choice.profitable
+        return plan(self.venue, found, exits, funds, prices, max(room, 0), busy)
 
     def _bounds(self, job: Job, head: Head) -> Bounds:
         """From prices that were guarded: the pair stands within its band of the venue's."""
