@@ -62,7 +62,9 @@ def _measured(world: World, collaterals: int) -> dict[str, int]:
     clearing.borrow(account, worth // 2, borrower, sender=borrower)
     world.later(10)
     gas["deposit again"] = transaction(clearing, "deposit", account, 0, WAD, sender=borrower)
-    gas["borrow near the limit"] = transaction(clearing, "borrow", account, worth * 29 // 100, borrower, sender=borrower)
+    gas["borrow near the limit"] = transaction(
+        clearing, "borrow", account, worth * 29 // 100, borrower, sender=borrower
+    )
     gas["withdraw with a loan"] = transaction(clearing, "withdraw", account, 0, WAD // 100, borrower, sender=borrower)
     gas["repay, part"] = transaction(clearing, "repay", account, 1_000 * USD, sender=borrower)
     gas["health view, execution"] = execution(clearing, "standing", account)

@@ -81,7 +81,7 @@ def test_loans_and_withdrawals_stop_at_bad_prices_and_repaying_does_not(world: W
         world.clearing.borrow(account, 1, borrower, sender=borrower)
     with refused("PricesNotGood"):
         world.clearing.withdraw(account, 0, 1, borrower, sender=borrower)
-    world.fund(borrower, None, 10 * USD)
+    world.fund(borrower, None, 110 * USD)
     world.clearing.repay(account, 2**256 - 1, sender=borrower)
     world.clearing.withdraw(account, 0, WAD, borrower, sender=borrower)
     assert world.word(borrower)["shares"] == 0
@@ -190,9 +190,7 @@ def _own_world() -> tuple[boa.Env, World, str]:
     factor=st.floats(0.75, 1.25),
 )
 @settings(max_examples=20)
-def test_health_is_the_models_to_the_last_atom(
-    amounts: list[int], cash: int, part_bps: int, factor: float
-) -> None:
+def test_health_is_the_models_to_the_last_atom(amounts: list[int], cash: int, part_bps: int, factor: float) -> None:
     env, world, borrower = _own_world()
     kept = list(world.asset_prices)
     with boa.swap_env(env), env.anchor():

@@ -6,7 +6,7 @@ from eth_account import Account
 from eth_utils import keccak
 
 from tests.contracts import model
-from tests.contracts.world import DEGRADED, HALTED, OK, USD, World, refused
+from tests.contracts.world import DEGRADED, HALTED, OK, USD, World, key, mock, refused
 
 SECP_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 
@@ -58,7 +58,9 @@ def test_a_stranger_does_not_sign(world: World) -> None:
 def test_high_s_and_short_signatures_are_refused(world: World) -> None:
     now, updates = later(world)
     first, second = world.signatures(now, updates)
-    flipped = first[:32] + (SECP_ORDER - int.from_bytes(first[32:64], "big")).to_bytes(32, "big") + bytes([55 - first[64]])
+    flipped = (
+        first[:32] + (SECP_ORDER - int.from_bytes(first[32:64], "big")).to_bytes(32, "big") + bytes([55 - first[64]])
+    )
     for bad in (flipped, first[:64], first[:64] + b"\x05", bytes(64) + b"\x1b"):
         with refused("BadSignature"):
             world.prices.push(now, updates, [bad, second])
@@ -82,7 +84,11 @@ def test_a_push_must_be_later_and_not_from_the_future(world: World) -> None:
 
 def test_a_zero_price_and_a_missing_half_are_refused(world: World) -> None:
     now, updates = later(world)
-    for word, name in ((0 | (1 << 48) << 8 | 5 << 68, "BadPrice"), (0 | 5 << 8, "PriceMissing"), (9 | 5 << 8, "WrongPair")):
+    for word, name in (
+        (0 | (1 << 48) << 8 | 5 << 68, "BadPrice"),
+        (0 | 5 << 8, "PriceMissing"),
+        (9 | 5 << 8, "WrongPair"),
+    ):
         with refused(name):
             world.prices.push(now, [word], world.signatures(now, [word]))
 
@@ -93,8 +99,9 @@ def test_funding_moves_within_its_limit(world: World) -> None:
     with refused("FundingAboveLimit"):
         world.prices.push(now, updates, world.signatures(now, updates))
     world.later(1)
-    world.funding_index = -world.funding_index // 10
-    world.later(3_600)
+    for index in (0, -world.funding_index):
+        world.funding_index = index
+        world.later(3_600)
     assert world.prices.mark_word(0) >> 148 == world.funding_index % 2**96
 
 
@@ -166,8 +173,6 @@ def test_poking_moves_the_slow_price_only(feed_world: World) -> None:
 
 
 def test_decimals_of_a_feed_are_read_once_and_scale_the_price(world: World) -> None:
-    from tests.contracts.world import key, mock
-
     feed = mock("Feed", 18)
     feed.set_answer(3 * 10**18, boa.env.timestamp)
     for parameter, setting in {3: 1, 4: 2**48 - 1, 5: 60, 2: int(feed.address, 16)}.items():

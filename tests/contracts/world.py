@@ -227,7 +227,9 @@ def account_of(who: str, number: int = 0) -> int:
 def build(feeds: bool = False) -> World:
     """Deploy, wire and list everything; a lender funds the pool. With `feeds` collaterals are priced by feeds."""
     boa.env.evm.patch.timestamp = 1_700_000_000
-    signers = sorted((Account.from_key(keccak(text=f"signer {i}")) for i in range(3)), key=lambda each: each.address.lower())
+    signers = sorted(
+        (Account.from_key(keccak(text=f"signer {i}")) for i in range(3)), key=lambda each: each.address.lower()
+    )
     owner, lender = boa.env.generate_address("owner"), boa.env.generate_address("lender")
     settlement = mock("Token", 6)
     tokens = [mock("Token", 18) for _ in range(ASSETS)]

@@ -212,7 +212,7 @@ def start(account: uint256):
     """
     offer: Offer = self._offer(account, self.terms)
     errors.need(offer.fraction_e18 != 0, errors.NOT_LIQUIDATABLE)
-    errors.need(offer.start == block.timestamp, errors.AUCTION_RUNNING)
+    errors.need(staticcall Clearing(clearing).account_word(account) >> 216 == 0, errors.AUCTION_RUNNING)
     self._set_start(account, offer, 0)
 
 

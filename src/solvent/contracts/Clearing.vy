@@ -8,7 +8,7 @@
              cap, weights or open-interest caps to zero, or where prices halt.
 @notice An account is owner * 256 + a number of its owner's choice. Collateral lies here, the settlement asset in
         `Pool`. Collaterals, markets and accounts are packed:
-          account   cash 88 | debt shares 96 | collaterals 16 | markets 16 | auction start 32 bits
+          account   cash 88 | debt shares 96 | collaterals 16 | markets 16 | auction start 32 | auction resets 8 bits
           balances  two collaterals of 128 bits a word
           position  lots 64 | quote leg 96 | funding index 96 bits, all signed
         Logs rebuild all accounts: each new account and position word is an event, and balances move with
@@ -820,7 +820,7 @@ def set_auction(account: uint256, start: uint256):
     @notice Begin (a time in s) or end (0) an account's liquidation.
     """
     errors.need(msg.sender == self.auction, errors.NOT_AUTHORISED)
-    self._set_account(account, packing.with_field(self.accounts[account], 216, 32, start))
+    self._set_account(account, packing.with_field(self.accounts[account], 216, 40, start))
 
 
 @external
@@ -853,7 +853,7 @@ def take(
     word = self._with_shares(word, self._shares(word) - shares)
     other = self._with_cash(other, (other & MASK_88) + cash - paid)
     other = self._with_shares(other, self._shares(other) + shares)
-    self._set_account(account, packing.with_field(word, 216, 32, start))
+    self._set_account(account, packing.with_field(word, 216, 40, start))
     self._set_account(taker, other)
     log Sliced(account=account, taker=taker, fraction_e18=fraction_e18, paid=paid, fee=fee)
     self._check_initial(taker, other, 0)
@@ -946,7 +946,7 @@ def _take_balances(
 @view
 def account_word(account: uint256) -> uint256:
     """
-    @notice cash 88 | debt shares 96 | collaterals 16 | markets 16 | auction start 32 bits.
+    @notice cash 88 | debt shares 96 | collaterals 16 | markets 16 | auction start 32 | auction resets 8 bits.
     """
     return self.accounts[account]
 
