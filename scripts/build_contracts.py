@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from vyper.compiler.input_bundle import FileInput, FilesystemInputBundle
-from vyper.compiler.phases import CompilerData
 from vyper.compiler.output import build_abi_output
+from vyper.compiler.phases import CompilerData
 from vyper.version import version
 
 CONTRACTS = Path(__file__).parents[1] / "src" / "solvent" / "contracts"
@@ -28,7 +28,9 @@ def sources(name: str) -> list[Path]:
         path = waiting.pop()
         if path not in found:
             found.append(path)
-            waiting += [CONTRACTS / f"{module}.vy" for module in re.findall(r"^from \. import (\w+)", path.read_text(), re.M)]
+            waiting += [
+                CONTRACTS / f"{module}.vy" for module in re.findall(r"^from \. import (\w+)", path.read_text(), re.M)
+            ]
     return sorted(found)
 
 

@@ -8,7 +8,6 @@ from boa.environment import Env
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from eth_utils import keccak
-
 from tests.contracts.world import World, build
 
 

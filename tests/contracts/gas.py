@@ -7,7 +7,6 @@ from typing import Any
 
 import boa
 from boa.contracts.vyper.vyper_contract import VyperContract
-
 from tests.contracts.world import USD, WAD, World, account_of, build
 
 SNAPSHOT = Path(__file__).parents[2] / "gas" / "snapshot.json"

@@ -3,10 +3,10 @@
 import boa
 import pytest
 from eth_account.signers.local import LocalAccount
-
-from solvent.liquidation import auctions
 from tests.contracts import model
 from tests.contracts.world import AUCTION_TERMS, MARK, USD, WAD, World, account_of, refused
+
+from solvent.liquidation import auctions
 
 LATER = 2**255
 FEE_BPS = AUCTION_TERMS[3]
@@ -37,13 +37,19 @@ def account(world: World, borrower: str, liquidator: str) -> int:
 def test_a_healthy_account_is_left_alone(world: World, borrower: str, liquidator: str) -> None:
     number = indebted(world, borrower)
     world.deposit(liquidator, None, 10**6 * USD)
-    for call in (lambda: bid(world, number, liquidator), lambda: world.auction.start(number), lambda: world.auction.reset(number)):
+    for call in (
+        lambda: bid(world, number, liquidator),
+        lambda: world.auction.start(number),
+        lambda: world.auction.reset(number),
+    ):
         with refused("NotLiquidatable"):
             call()
     assert world.auction.offer(number)[0] == 0
 
 
-def test_a_bid_takes_the_closed_form_and_restores_the_buffer(world: World, account: int, borrower: str, liquidator: str) -> None:
+def test_a_bid_takes_the_closed_form_and_restores_the_buffer(
+    world: World, account: int, borrower: str, liquidator: str
+) -> None:
     equity, margin, _, _ = world.clearing.standing(account)
     price = model.price_e18(0, AUCTION_TERMS)
     fraction = model.slice_up(model.missing_up(equity, margin, 1_500), equity, price * (10_000 - FEE_BPS) // 10_000)
@@ -61,7 +67,9 @@ def test_a_bid_takes_the_closed_form_and_restores_the_buffer(world: World, accou
 def test_no_token_moves_in_a_liquidation(world: World, account: int, liquidator: str) -> None:
     before = [token.balanceOf(world.clearing) for token in world.tokens] + [world.settlement.balanceOf(world.pool)]
     bid(world, account, liquidator)
-    assert [token.balanceOf(world.clearing) for token in world.tokens] + [world.settlement.balanceOf(world.pool)] == before
+    assert [token.balanceOf(world.clearing) for token in world.tokens] + [
+        world.settlement.balanceOf(world.pool)
+    ] == before
 
 
 def test_a_slice_never_lowers_health(world: World, account: int, liquidator: str) -> None:
@@ -93,7 +101,9 @@ def test_bounds_of_a_bidder_hold(world: World, account: int, liquidator: str) ->
         bid(world, account, liquidator, WAD // 10**6)
 
 
-def test_only_the_takers_owner_bids_and_never_the_debtor(world: World, account: int, borrower: str, liquidator: str, stranger: str) -> None:
+def test_only_the_takers_owner_bids_and_never_the_debtor(
+    world: World, account: int, borrower: str, liquidator: str, stranger: str
+) -> None:
     with refused("NotAuthorised"):
         world.auction.bid(account, account_of(liquidator), WAD, LATER, 0, LATER, sender=stranger)
     world.deposit(borrower, None, 10**5 * USD, number=1)
@@ -239,7 +249,9 @@ def test_a_loss_of_a_market_reaches_its_winners_and_never_the_lenders(
         world.auction.share_market_loss(0, holders)
 
 
-def test_insurance_pays_for_a_market_first(world: World, buyer: LocalAccount, seller: LocalAccount, liquidator: str) -> None:
+def test_insurance_pays_for_a_market_first(
+    world: World, buyer: LocalAccount, seller: LocalAccount, liquidator: str
+) -> None:
     number = bankrupt_long(world, buyer, seller)
     world.deposit(liquidator, None, 10_000 * USD)
     insured(world, 1_000 * USD)
@@ -248,7 +260,9 @@ def test_insurance_pays_for_a_market_first(world: World, buyer: LocalAccount, se
     assert world.pool.state()[3] == 1_000 * USD - (1_000 * MARK * 15 // 100 - 200 * USD)
 
 
-def test_positions_move_with_their_slice(world: World, buyer: LocalAccount, seller: LocalAccount, liquidator: str) -> None:
+def test_positions_move_with_their_slice(
+    world: World, buyer: LocalAccount, seller: LocalAccount, liquidator: str
+) -> None:
     for trader in (buyer, seller):
         world.deposit(trader.address, None, 1_000 * USD)
     world.deposit(liquidator, None, 10_000 * USD)

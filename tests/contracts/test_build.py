@@ -4,7 +4,6 @@ import re
 
 import pytest
 from eth_utils import keccak
-
 from scripts.build_contracts import BUILD, CONTRACTS, artifact, deployables, source_digest, written
 
 RUNTIME_MOST = 24_576 * 8 // 10
@@ -35,7 +34,9 @@ def test_every_external_function_and_the_contract_are_documented(name: str) -> N
 
 
 def test_errors_are_the_selectors_of_their_names() -> None:
-    found = re.findall(r"^(\w+): constant\(uint256\) = (\d+)  # (\w+)\(\)$", (CONTRACTS / "errors.vy").read_text(), re.M)
+    found = re.findall(
+        r"^(\w+): constant\(uint256\) = (\d+)  # (\w+)\(\)$", (CONTRACTS / "errors.vy").read_text(), re.M
+    )
     assert len(found) > 40
     for constant, number, name in found:
         assert int(number) == int.from_bytes(keccak(text=f"{name}()")[:4], "big"), name

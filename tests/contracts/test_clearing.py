@@ -3,7 +3,6 @@
 import boa
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from tests.contracts import model
 from tests.contracts.model import Quote
 from tests.contracts.world import OK, PRICES_E6, USD, WAD, World, account_of, build, key, refused

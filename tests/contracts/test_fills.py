@@ -5,7 +5,6 @@ from typing import Any
 import boa
 import pytest
 from eth_account.signers.local import LocalAccount
-
 from tests.contracts import model
 from tests.contracts.conftest import role
 from tests.contracts.model import Quote
@@ -90,7 +89,13 @@ def test_a_signature_of_another_is_refused(world: World, traders: Any) -> None:
     bid, ask = world.order(buyer.address, True, LOTS, MARK), world.order(seller.address, False, LOTS, MARK)
     with refused("NotAuthorised"):
         world.clearing.fill(
-            tuple(bid.values()), world.sign(seller, bid), tuple(ask.values()), world.sign(seller, ask), LOTS, MARK, [0, 0]
+            tuple(bid.values()),
+            world.sign(seller, bid),
+            tuple(ask.values()),
+            world.sign(seller, ask),
+            LOTS,
+            MARK,
+            [0, 0],
         )
 
 

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-
 from tests.contracts.gas import COUNTS, SNAPSHOT, measured
 
 

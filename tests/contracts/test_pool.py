@@ -3,7 +3,6 @@
 import boa
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from tests.contracts.world import POOL_TERMS, USD, WAD, World, account_of, refused
 
 YEAR_S = 31_536_000

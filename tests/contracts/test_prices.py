@@ -4,7 +4,6 @@ import boa
 import pytest
 from eth_account import Account
 from eth_utils import keccak
-
 from tests.contracts import model
 from tests.contracts.world import DEGRADED, HALTED, OK, USD, World, key, mock, refused
 

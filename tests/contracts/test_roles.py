@@ -6,7 +6,6 @@ from typing import Any
 
 import boa
 import pytest
-
 from tests.contracts.world import CONTRACTS, NOBODY, World, refused
 
 ORDER = (1, 0, True, 1, 1, 0, 0, 2**200, NOBODY)
@@ -60,7 +59,11 @@ PUBLIC = {
 """What anyone may call; signatures, shares and health are what is checked there."""
 
 ALLOWED: dict[tuple[str, str], set[str]] = {
-    **{key: {"auction"} for key in PRIVATE if key[1] in {"set_auction", "take", "absorb", "move_position", "set_deficit"}},
+    **{
+        key: {"auction"}
+        for key in PRIVATE
+        if key[1] in {"set_auction", "take", "absorb", "move_position", "set_deficit"}
+    },
     **{key: {"clearing"} for key in PRIVATE if key[0] == "pool" and key[1] not in {"wire", "set_parameter"}},
     **{key: {"steward"} for key in PRIVATE if key[1] == "set_parameter"},
     **{key: {"owner"} for key in PRIVATE if key[0] == "steward" and key[1] not in {"propose", "veto"}},
@@ -100,7 +103,9 @@ def test_the_role_passes_the_check(world: World, contract: str, function: str) -
     (role,) = ALLOWED[contract, function]
     who = getattr(world, role)
     call = getattr(getattr(world, contract), function)
+    output = b""
     try:
         call(*PRIVATE[contract, function], sender=getattr(who, "address", who))
     except boa.BoaError as error:
-        assert bytes(error.call_trace.computation.output) != refused("NotAuthorised").selector
+        output = bytes(error.call_trace.computation.output)
+    assert output != refused("NotAuthorised").selector

@@ -2,7 +2,6 @@
 
 import boa
 import pytest
-
 from tests.contracts.world import NOBODY, World, key, refused
 
 WEIGHT = key(5)
