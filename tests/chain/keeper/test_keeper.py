@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from eth_account import Account
 from tests.chain.keeper_desk import ETH, RIVAL_KEY, Desk, local_desk
+from tests.chain.test_rpc import Scripted
 
+from solvent.chain.keeper.flow import PrivateFlow
 from solvent.chain.keeper.keeper import Keeper, Settings, metrics_text
 from solvent.chain.local import LocalChain
 from solvent.chain.rpc import Rpc
@@ -233,6 +235,54 @@ def test_large_jobs_need_a_second_endpoint(local: tuple[LocalChain, Desk]) -> No
     assert report is not None
     assert len(report.jobs) == 2, "24,000 is large, 16,000 and 8,000 are not"
     assert keeper.counts["unchecked"] == 1
+
+
+def test_with_room_for_two_the_two_largest_go_first(local: tuple[LocalChain, Desk]) -> None:
+    chain, desk = local
+    desk.crash(1_850.0)
+    keeper = desk.keeper()
+    chain.gas_limit = 1_300_000
+    desk.mine()
+    report = keeper.step()
+    assert report is not None
+    assert report.profitable == 3
+    assert [round(each.repay_value) for each in report.jobs] == [24_000, 16_000]
+    finish(desk, keeper, 6)
+    assert keeper.counts["liquidated"] == 3
+
+
+def test_what_is_late_is_cancelled(local: tuple[LocalChain, Desk]) -> None:
+    chain, desk = local
+    desk.crash(1_850.0)
+    keeper = desk.keeper(Settings(deadline_s=13, bid_share=0.0))
+    keeper.step()
+    for _ in range(2):
+        chain.set_next_base_fee(500 * GWEI)
+        desk.mine()
+    assert len(chain.pool) == 3
+    keeper.step()
+    assert keeper.counts["cancelled"] == 3
+    finish(desk, keeper, 12)
+    assert keeper.counts["cancelled_final"] == 3, dict(keeper.counts)
+
+
+def test_private_transactions_are_not_in_the_pool(local: tuple[LocalChain, Desk]) -> None:
+    chain, desk = local
+    desk.crash(1_850.0)
+    taken: list[bytes] = []
+
+    def relay(calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        taken.extend(bytes.fromhex(each["params"][0]["tx"][2:]) for each in calls)
+        return [{"id": each["id"], "result": "0x"} for each in calls]
+
+    keeper = desk.keeper()
+    keeper.flow = PrivateFlow(keeper.sender, Rpc([Scripted(relay)]))
+    keeper.step()
+    assert len(chain.pool) == 0
+    assert len(taken) == 3
+    chain.mine(first=taken)
+    finish(desk, keeper)
+    assert keeper.counts["liquidated"] == 3
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ from solvent.errors import SolventError
 ONE = 10**8
 """Units of the limits in one of base currency."""
 CANCEL_GAS = 21_000
+RELAY_BLOCKS = 25
+"""How long a relay may hold a transaction; the executor's deadline is stricter."""
 PAID_SLACK = 500_000
 """A job may pay a 500,000th more than forecast: interest of the blocks between."""
 
@@ -176,7 +178,7 @@ class Keeper:
             elif head.number - receipt.block_number >= self.settings.finality_blocks:
                 self._book(flight, receipt)
         self._send_again(waiting)
-        self._cancel_lost([each for each in waiting if not each.cancelled], head)
+        self._cancel([each for each in waiting if not each.cancelled], head)
 
     def _send_again(self, waiting: Sequence[Flight]) -> None:
         """A node that lost a transaction gets it once more; one that has it says so."""
@@ -187,41 +189,56 @@ class Keeper:
                 self.counts["sent_again"] += len(lost)
                 self.sender.send([msgspec.structs.replace(each.sent) for each in lost])
 
-    def _cancel_lost(self, waiting: Sequence[Flight], head: Head) -> None:
-        """Spend the nonce of a job that is gone on the cheapest transaction there is."""
+    def _cancel(self, waiting: Sequence[Flight], head: Head) -> None:
+        """Spend the nonce of a job that is gone or late on the cheapest transaction there is: others wait behind it."""
         if not waiting:
             return
         there = self.venue.still_there([each.job for each in waiting], self.rpc, quantity(head.number))
         for flight, is_there in zip(waiting, there, strict=True):
-            if not is_there:
-                self._replace(flight, self.sender.signer.address, b"", CANCEL_GAS, stepped(flight.sent.fees), head)
+            if not is_there or head.timestamp >= flight.bounds.deadline_s:
                 flight.cancelled = True
                 self.counts["cancelled"] += 1
+                self._raise_cancellation(flight, head, 0)
+
+    def _raise_cancellation(self, flight: Flight, head: Head, recent_tip: int) -> None:
+        """A cancellation must get into a block, so it follows the fees up to the limit of the key."""
+        most = min(2 * head.next_base_fee + recent_tip, self.meter.limits.fee_most_wei)
+        fees = stepped(flight.sent.fees, Fees(most, min(recent_tip, most)))
+        if fees.most > self.meter.limits.fee_most_wei:
+            self.counts["limit_fee_most_wei"] += 1
+        else:
+            self._replace(flight, self.sender.signer.address, b"", CANCEL_GAS, fees, head)
 
     def _raise_bids(self, head: Head, recent_tip: int) -> None:
         """What waits since an earlier block bids more, as far as the job carries it."""
         for flight in self.flights.values():
-            if flight.receipt is not None or flight.cancelled or flight.sent_block >= head.number:
+            if flight.receipt is not None or flight.sent_block >= head.number:
+                continue
+            if flight.cancelled:
+                self._raise_cancellation(flight, head, recent_tip)
                 continue
             old = flight.sent
             fees = raised_bid(old.fees, flight.ceiling, head.next_base_fee, recent_tip, self.settings.bid_share)
             if fees is None:
                 self.counts["bid_at_limit"] += 1
-            else:
-                self._replace(flight, old.to, old.data, old.gas, fees, head)
-                self.counts["bid_raised"] += 1
+                continue
+            try:
+                spend = int(flight.job.repay_value * ONE)
+                self.meter.hold(flight.job.key, self.sender.chain_id, old.to, old.data, old.gas, fees.most, spend)
+            except LimitReached as error:
+                self.counts[f"limit_{error.field}"] += 1
+                continue
+            self._replace(flight, old.to, old.data, old.gas, fees, head)
+            self.counts["bid_raised"] += 1
 
     def _replace(self, flight: Flight, to: str, data: bytes, gas: int, fees: Fees, head: Head) -> None:
+        """Sign and send another transaction of the same nonce."""
         try:
-            # A cancellation costs gas and pays nothing: it is held at the price of the job that it replaces.
-            if data:
-                spend = int(flight.job.repay_value * ONE)
-                self.meter.hold(flight.job.key, self.sender.chain_id, to, data, gas, fees.most, spend)
             signed = self.sender.sign(to, data, gas, fees, flight.sent)
-        except LimitReached as error:
-            self.counts[f"limit_{error.field}"] += 1
+        except SolventError:
+            self.counts["not_signed"] += 1
             return
-        if self.flow.submit([signed], head.number + self.settings.deadline_s)[0] is None:
+        if self.flow.submit([signed], head.number + RELAY_BLOCKS)[0] is None:
             flight.sent, flight.sent_block = signed, head.number
         else:
             self.counts["replacement_refused"] += 1
@@ -326,7 +343,7 @@ class Keeper:
             if not self.settings.dry_run and (sent := self._signed(job, bounds, gas, fees)) is not None:
                 flights.append(Flight(job, bounds, sent, ceiling, head.number))
         if flights:
-            said = self.flow.submit([each.sent for each in flights], head.number + self.settings.deadline_s)
+            said = self.flow.submit([each.sent for each in flights], head.number + RELAY_BLOCKS)
             for flight, refusal in zip(flights, said, strict=True):
                 if refusal is None:
                     self.flights[flight.job.key] = flight
