@@ -7,6 +7,7 @@ import msgspec
 
 from solvent.domain import commands as c
 from solvent.domain import events as e
+from solvent.domain import origins
 from solvent.domain.instruments import Instrument
 from solvent.domain.owners import INSURANCE, MARKET
 from solvent.domain.policy import Policy
@@ -68,6 +69,19 @@ def policy_with(base: Policy | None = None, **tables: Mapping[str, Any]) -> Poli
     base = base or read_policy("portfolio")
     changed = {name: {**getattr(base, name), **table} for name, table in tables.items()}
     return msgspec.structs.replace(base, **changed)
+
+
+def submission(state: Any, command: c.Command, caller: str = "", key: str = "") -> Submission:
+    """A command as one of those sends it who may: the account's owner where it takes an owner."""
+    origin = origins.ALLOWED[type(command)][0]
+    account = origins.account_of(command)
+    if isinstance(command, c.OpenAccount | c.Deposit | c.Settle | c.Sweep):
+        origin = "operator" if getattr(command, "reference", "-") else "engine"
+    elif isinstance(command, c.OpenOrder | c.CancelOrder):
+        origin = "venue"
+    elif account is not None and 0 <= account < len(state.accounts) and origin == "owner":
+        caller = state.accounts[account].owner
+    return Submission(command, origin, caller, key)
 
 
 class Desk:
@@ -134,7 +148,7 @@ class Desk:
 
     def send(self, command: c.Command, caller: str = "", key: str = "") -> e.Entry:
         """Execute one command as a block of its own."""
-        (entry,) = self.engine.execute([Submission(command, "operator", caller, key)], self.now_ns)
+        (entry,) = self.engine.execute([submission(self.state, command, caller, key)], self.now_ns)
         assert self.state.violations() == []
         return entry
 
@@ -260,6 +274,7 @@ __all__ = [
     "events_of",
     "lots",
     "policy_with",
+    "submission",
     "ticks",
     "usdc",
 ]  # fmt: skip

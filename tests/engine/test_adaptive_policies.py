@@ -86,9 +86,9 @@ def test_what_is_out_of_bounds_is_refused(
 
 def test_only_the_engine_and_named_persons_propose(desk: AdaptiveDesk) -> None:
     assert "named person" in refusal(desk.propose(caller="", origin="operator", BTC=0.18))
-    assert "named person" in refusal(desk.propose(caller="mallory", origin="owner", BTC=0.18))
+    assert "origin owner" in refusal(desk.propose(caller="mallory", origin="owner", BTC=0.18))
     assert "named person" in refusal(desk.propose(caller="mallory", origin="engine", BTC=0.18))
-    assert "order of" in refusal(desk.by(c.EnableAdaptive(AdaptiveParams(notice_s=7_200)), "mallory", "keeper"))
+    assert "origin keeper" in refusal(desk.by(c.EnableAdaptive(AdaptiveParams(notice_s=7_200)), "mallory", "keeper"))
     assert isinstance(desk.propose(caller="ada", origin="operator", BTC=0.18), e.PolicyProposed)
 
 
@@ -225,7 +225,7 @@ def test_a_second_person_may_shorten_the_notice(desk: AdaptiveDesk) -> None:
     assert "other than the one who proposed" in refusal(desk.by(c.ApprovePolicy(number), "ada"))
     assert "other than the one who proposed" in refusal(desk.by(c.ApprovePolicy(number), "ada", "operator"))
     assert "named person" in refusal(desk.by(c.ApprovePolicy(number), ""))
-    assert "named person" in refusal(desk.by(c.ApprovePolicy(number), "keeper", "keeper"))
+    assert "origin keeper" in refusal(desk.by(c.ApprovePolicy(number), "keeper", "keeper"))
     assert isinstance(desk.by(c.ApprovePolicy(number), "grace"), e.PolicyApproved)
     desk.pass_hours(1)
     assert desk.effect() > 0.16

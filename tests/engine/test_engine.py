@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from tests.engine.desk import BTC, HOUR_NS, PERP, USDC, Desk, events_of, lots, usdc
+from tests.engine.desk import BTC, HOUR_NS, PERP, USDC, Desk, events_of, lots, submission, usdc
 
 from solvent.domain import commands as c
 from solvent.domain import events as e
@@ -37,7 +37,7 @@ def test_a_tick_is_one_block(desk: Desk) -> None:
 def test_time_never_goes_back(desk: Desk) -> None:
     account = desk.open("owner")
     before = desk.state.ts_ns
-    desk.engine.execute([Submission(c.Deposit(account, USDC, 1))], before - HOUR_NS)
+    desk.engine.execute([Submission(c.Deposit(account, USDC, 1), "engine")], before - HOUR_NS)
     assert desk.state.ts_ns == before
 
 
@@ -62,7 +62,7 @@ def test_a_commit_that_fails_is_forgotten(desk: Desk, monkeypatch: pytest.Monkey
     with monkeypatch.context() as patch:
         patch.setattr(desk.engine.journal, "commit", lost)
         with pytest.raises(StoreLost):
-            desk.engine.execute([Submission(c.Deposit(account, USDC, 1))], desk.now_ns)
+            desk.engine.execute([Submission(c.Deposit(account, USDC, 1), "engine")], desk.now_ns)
         with pytest.raises(StoreLost):
             desk.engine.tick(ticks(desk, desk.now_ns + 1))
     assert desk.state.hash() == before
@@ -86,7 +86,10 @@ def test_a_block_that_breaks_half_way_leaves_nothing_behind(
     desk.ok(c.Withdraw(desk.open("borrower", 1_000.0), BTC, 50))
     before, height = desk.state.hash(), desk.state.height
     monkeypatch.setattr(engines, "decide", broken)
-    both = [Submission(c.Deposit(account, USDC, 1)), Submission(c.Withdraw(account, USDC, 1))]
+    both = [
+        Submission(c.Deposit(account, USDC, 1), "engine"),
+        submission(desk.state, c.Withdraw(account, USDC, 1)),
+    ]
     later = ticks(desk, desk.now_ns + HOUR_NS)
     with pytest.raises(ZeroDivisionError):
         desk.engine.tick(later) if tick else desk.engine.execute(both, desk.now_ns)
@@ -140,11 +143,13 @@ def test_nobody_is_liquidated_at_marks_too_old_to_count(desk: Desk) -> None:
 def test_a_serving_engine_takes_commands_and_ticks_in_one_order(desk: Desk) -> None:
     account = desk.open("owner")
     desk.engine.serve()
-    futures = [desk.engine.submit(c.Deposit(account, USDC, k + 1), key=f"k{k}", caller="desk") for k in range(50)]
+    futures = [
+        desk.engine.submit(c.Deposit(account, USDC, k + 1), "engine", key=f"k{k}", caller="desk") for k in range(50)
+    ]
     report = desk.engine.tick(ticks(desk, desk.now_ns))
     assert [future.result().entries[0].key for future in futures] == [f"k{k}" for k in range(50)]
     assert report.height == desk.state.height
-    again = desk.engine.submit(c.Deposit(account, USDC, 1), key="k0", caller="desk").result()
+    again = desk.engine.submit(c.Deposit(account, USDC, 1), "engine", key="k0", caller="desk").result()
     assert again.entries[0].repeated
     desk.engine.close()
     assert desk.atoms(account) == 50 * 51 // 2
@@ -160,7 +165,7 @@ def test_commands_before_a_policy_are_refused_not_fatal() -> None:
         c.Redeem(0, 0, 1), c.OpenOrder(0, 0, 1, 1), c.CancelOrder(0, 0), c.StartAuction(0), c.ResetAuction(0),
         c.CloseAuction(0), c.DelistInstrument(0), c.Mark((c.Quote(0, 1),)),
     ):  # fmt: skip
-        (entry,) = engine.execute([Submission(command)], 1)
+        (entry,) = engine.execute([submission(engine.state, command)], 1)
         assert isinstance(entry.events[0], e.Refused), command
     with pytest.raises(SolventError, match="a policy"):
         engine.tick(Tick(2, ()))

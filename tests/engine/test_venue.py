@@ -137,7 +137,7 @@ class TestCommands:
     def test_commands_share_the_writer_with_ticks_and_happen_at_the_markets_time(self) -> None:
         with open_venue(SMALL) as venue:
             reports = run(venue, 2)
-            answers = [venue.engine.submit(c.Deposit(INSURANCE, 0, 10**6), "operator", "desk", f"k{n}") for n in "ab"]
+            answers = [venue.engine.submit(c.Deposit(INSURANCE, 0, 10**6), "engine", "desk", f"k{n}") for n in "ab"]
             done = [each.result(10) for each in answers]
             later = run(venue, 1)[0]
         assert all(isinstance(each.entries[0].events[0], Deposited) for each in done)

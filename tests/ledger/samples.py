@@ -260,9 +260,31 @@ def adapting() -> list[e.Entry]:
     ]
 
 
+def custody() -> list[e.Entry]:
+    """A deposit that waits, one that is dropped; an asset of which custody holds less than it should, and another."""
+    held = [e.DepositHeld(account=MAKER, asset=USDC, atoms=10**13, reference=f"wire-{n}", by="ada") for n in (90, 91)]
+    return [
+        *(e.Entry(c.Deposit(MAKER, USDC, 10**13, each.reference), (each,), "operator", "ada") for each in held),
+        e.Entry(
+            c.ConfirmDeposit("wire-91", False),
+            (e.DepositDropped(reference="wire-91", by="grace"),),
+            "operator",
+            "grace",
+        ),
+        *(
+            e.Entry(
+                c.Reconcile(asset, 5), (e.Reconciled(asset=asset, custody_atoms=5, ledger_atoms=6),), "operator", "ada"
+            )
+            for asset in (USDC, BTC)
+        ),
+    ]
+
+
 def closing() -> list[e.Entry]:
     """The auction ends and the freeze is lifted."""
+    released = e.WithdrawalsReleased(asset=USDC, by="grace", reason="counted again")
     return [
+        e.Entry(c.ReleaseWithdrawals(USDC, "counted again"), (released,), "operator", "grace"),
         e.Entry(c.NoteSnapshot(1, NO_DIGEST), (e.SnapshotNoted(height=1, digest=NO_DIGEST),)),
         e.Entry(
             c.CloseAuction(TAKER),
@@ -274,7 +296,7 @@ def closing() -> list[e.Entry]:
 
 def day() -> list[tuple[int, list[e.Entry]]]:
     """(time, entries) of five blocks."""
-    blocks = [listing(), [*trading(), *adapting()], falling()[:8], falling()[8:], closing()]
+    blocks = [listing(), [*trading(), *adapting(), *custody()], falling()[:8], falling()[8:], closing()]
     return [(number * HOUR_NS, entries) for number, entries in enumerate(blocks, start=1)]
 
 

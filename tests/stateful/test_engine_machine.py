@@ -24,6 +24,7 @@ from tests.engine.desk import (
     Desk,
     btc,
     policy_with,
+    submission,
     usdc,
 )
 from tests.stateful import laws
@@ -86,7 +87,7 @@ class EngineMachine(RuleBasedStateMachine):
         self.journal = FlakyJournal()
         self.follower = laws.Follower()
         self.keys = 0
-        self.used: list[tuple[c.Command, str, tuple[Any, ...]]] = []
+        self.used: list[tuple[e.Entry, str]] = []
         self.ticked = False
 
     @initialize(
@@ -121,9 +122,9 @@ class EngineMachine(RuleBasedStateMachine):
         before = laws.image(desk)
         self.keys += 1
         key = f"k{self.keys}" if self.keys % 3 == 0 else ""
-        (entry,) = desk.engine.execute([Submission(command, "operator", "desk", key)], desk.now_ns)
+        (entry,) = desk.engine.execute([submission(desk.state, command, "desk", key)], desk.now_ns)
         if key:
-            self.used.append((command, key, entry.events))
+            self.used.append((entry, key))
         self.ticked = False
         laws.refusals_change_nothing(before, laws.image(desk), entry)
         return entry
@@ -331,13 +332,14 @@ class EngineMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.used)
     @rule(data=st.data())
     def repeat_a_key(self, data: st.DataObject) -> None:
-        command, key, events = data.draw(st.sampled_from(self.used))
+        first, key = data.draw(st.sampled_from(self.used))
         before, height = self.desk.state.hash(), self.desk.state.height
-        (entry,) = self.desk.engine.execute([Submission(command, "operator", "desk", key)], self.desk.now_ns)
+        again = Submission(first.command, first.origin, first.caller, key)
+        (entry,) = self.desk.engine.execute([again], self.desk.now_ns)
         assert entry.repeated
-        assert entry.events == events
+        assert entry.events == first.events
         assert (self.desk.state.hash(), self.desk.state.height) == (before, height)
-        other = Submission(c.Deposit(0, USDC, 123_456_789), "operator", "desk", key)
+        other = Submission(c.Deposit(0, USDC, 123_456_789), first.origin, first.caller, key)
         (entry,) = self.desk.engine.execute([other], self.desk.now_ns)
         assert isinstance(entry.events[0], e.Refused)
 
@@ -346,7 +348,7 @@ class EngineMachine(RuleBasedStateMachine):
         height = self.desk.state.height
         self.journal.failing = when
         with pytest.raises(StoreLost):
-            self.desk.engine.execute([Submission(c.Deposit(account, USDC, 1))], self.desk.now_ns)
+            self.desk.engine.execute([Submission(c.Deposit(account, USDC, 1), "engine")], self.desk.now_ns)
         assert self.desk.state.height == height + (when == "after")
         self.ticked = False
 

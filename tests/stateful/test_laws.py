@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.engine.desk import INSURANCE, PERP, USDC, Desk, lots, usdc
+from tests.engine.desk import INSURANCE, PERP, USDC, Desk, lots, submission, usdc
 from tests.stateful import laws
 
 from solvent.domain import commands as c
@@ -42,15 +42,16 @@ def spoil(monkeypatch: pytest.MonkeyPatch, kind: type[Any], change: Change) -> N
     """Let the engine decide its events of one kind wrongly."""
     right = decisions.decide
 
-    def wrong(state: Any, risk: Any, command: c.Command) -> tuple[Any, ...]:
-        return tuple(change(event) if isinstance(event, kind) else event for event in right(state, risk, command))
+    def wrong(state: Any, risk: Any, command: c.Command, *sender: Any) -> tuple[Any, ...]:
+        events = right(state, risk, command, *sender)
+        return tuple(change(event) if isinstance(event, kind) else event for event in events)
 
     monkeypatch.setattr(engines, "decide", wrong)
 
 
 def execute(desk: Desk, command: c.Command) -> e.Entry:
     """As the machine sends commands: the desk's own checks are left out."""
-    (entry,) = desk.engine.execute([Submission(command)], desk.now_ns)
+    (entry,) = desk.engine.execute([submission(desk.state, command)], desk.now_ns)
     return entry
 
 
@@ -168,7 +169,7 @@ def test_what_was_applied_and_not_journalled(venue: Venue) -> None:
 def test_an_answer_journalled_twice(venue: Venue, monkeypatch: pytest.MonkeyPatch) -> None:
     """What happened before a repeated key was told from a new one."""
     desk, follower = venue
-    deposit = Submission(c.Deposit(2, USDC, 5), "owner", "desk", "k")
+    deposit = Submission(c.Deposit(2, USDC, 5), "engine", "desk", "k")
     desk.engine.execute([deposit], desk.now_ns)
     forget = msgspec.structs.replace
     monkeypatch.setattr(engines.msgspec.structs, "replace", lambda entry, **_: forget(entry))

@@ -44,7 +44,15 @@ class Deposit(_Command, frozen=True):
     asset: int
     atoms: int
     reference: str = ""
-    """Custody reference of the transfer."""
+    """Custody reference of the transfer: credited once for ever. Only what the engine makes up has none."""
+
+
+class ConfirmDeposit(_Command, frozen=True):
+    """A second person's word on a deposit that was too large for one."""
+
+    reference: str
+    accept: bool = True
+    """False: the deposit is dropped and its reference free again."""
 
 
 class Withdraw(_Command, frozen=True):
@@ -284,6 +292,20 @@ class Freeze(_Command, frozen=True):
     on: bool = True
 
 
+class Reconcile(_Command, frozen=True):
+    """What custody holds of an asset, to compare with the ledger; withdrawals stop where they differ."""
+
+    asset: int
+    custody_atoms: int
+
+
+class ReleaseWithdrawals(_Command, frozen=True):
+    """Let an asset be withdrawn again that a reconciliation stopped."""
+
+    asset: int
+    reason: str
+
+
 class NoteSnapshot(_Command, frozen=True):
     """Put the digest of a snapshot that was saved beside the journal into its chain: only then it counts."""
 
@@ -294,9 +316,10 @@ class NoteSnapshot(_Command, frozen=True):
 
 
 Command: TypeAlias = (
-    ListInstrument | DelistInstrument | OpenAccount | Deposit | Withdraw | Transfer | Load | Supply | Redeem | Fill
+    ListInstrument | DelistInstrument | OpenAccount | Deposit | ConfirmDeposit | Withdraw | Transfer | Load | Supply
+    | Redeem | Fill
     | OpenOrder | CancelOrder | Mark | Settle | Fund | Accrue | Expire | SetPolicy | EnableAdaptive | ProposePolicy
     | ApprovePolicy | WithdrawProposal | RampPolicy | MarginCall | Liquidate | StartAuction | ResetAuction
     | CloseAuction | Bid | Insure | Deleverage | Socialise | Sweep | Freeze
-    | NoteSnapshot
+    | Reconcile | ReleaseWithdrawals | NoteSnapshot
 )  # fmt: skip

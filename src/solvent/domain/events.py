@@ -60,6 +60,26 @@ class AccountOpened(_Event, frozen=True):
 class Deposited(_Event, frozen=True):
     account: int
     reference: str = ""
+    confirmed_by: str = ""
+    """The second person, where it needed one."""
+
+
+class DepositHeld(_Event, frozen=True):
+    """Too large for one person: nothing is credited before another one confirms."""
+
+    account: int
+    asset: int
+    atoms: int
+    reference: str
+    by: str
+    """Who reported it."""
+
+
+class DepositDropped(_Event, frozen=True):
+    """A deposit that was held will not be credited."""
+
+    reference: str
+    by: str
 
 
 class Withdrawn(_Event, frozen=True):
@@ -301,6 +321,23 @@ class Swept(_Event, frozen=True):
     asset: int
 
 
+class Reconciled(_Event, frozen=True):
+    """Custody and ledger of an asset side by side; where they differ, nobody withdraws it from now on."""
+
+    asset: int
+    custody_atoms: int
+    ledger_atoms: int
+    """What all owners inside have together."""
+
+
+class WithdrawalsReleased(_Event, frozen=True):
+    """An asset may be withdrawn again."""
+
+    asset: int
+    by: str
+    reason: str
+
+
 class SnapshotNoted(_Event, frozen=True):
     """A snapshot's digest stands in the chain."""
 
@@ -315,12 +352,11 @@ class Frozen(_Event, frozen=True):
 
 
 Event: TypeAlias = (
-    Refused | InstrumentListed | InstrumentDelisted | AccountOpened | Deposited | Withdrawn | Transferred | Loaded
-    | Supplied | Filled | OrderOpened | OrdersCancelled | Marked | Settled | Funded | Accrued | Expired | PolicySet
-    | AdaptiveEnabled | PolicyProposed | PolicyApproved | ProposalWithdrawn | PolicyRamped | RampHeld | Staged
-    | Liquidated | AuctionStarted | AuctionTaken | AuctionClosed | Insured | Deleveraged | LossShared | Swept
-    | SnapshotNoted
-    | Frozen
+    Refused | InstrumentListed | InstrumentDelisted | AccountOpened | Deposited | DepositHeld | DepositDropped
+    | Withdrawn | Transferred | Loaded | Supplied | Filled | OrderOpened | OrdersCancelled | Marked | Settled | Funded
+    | Accrued | Expired | PolicySet | AdaptiveEnabled | PolicyProposed | PolicyApproved | ProposalWithdrawn
+    | PolicyRamped | RampHeld | Staged | Liquidated | AuctionStarted | AuctionTaken | AuctionClosed | Insured
+    | Deleveraged | LossShared | Swept | Reconciled | WithdrawalsReleased | SnapshotNoted | Frozen
 )  # fmt: skip
 
 

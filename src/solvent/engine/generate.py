@@ -55,10 +55,11 @@ def generate(
     unit = universe.terms.lot_coins
     yield Submission(c.OpenAccount("lender"))
     pool = round(POOL_SHARE * equity.sum() / unit[payment])
-    yield Submission(c.Deposit(0, payment, pool * _lot_atoms(universe, payment)))
-    yield Submission(c.Supply(0, payment, pool * _lot_atoms(universe, payment)))
+    yield Submission(c.Deposit(0, payment, pool * _lot_atoms(universe, payment)), "engine")
+    yield Submission(c.Supply(0, payment, pool * _lot_atoms(universe, payment)), "owner", "lender")
     if insurance_usd > 0:
-        yield Submission(c.Deposit(INSURANCE, payment, round(insurance_usd * 10 ** universe.spot_of(payment).decimals)))
+        fund = round(insurance_usd * 10 ** universe.spot_of(payment).decimals)
+        yield Submission(c.Deposit(INSURANCE, payment, fund), "engine")
     net = dict.fromkeys((i for i, _ in perpetuals), 0)
     weight = np.array([1.0 / (k + 1) for k in range(len(perpetuals))])
     for account in range(drawn):

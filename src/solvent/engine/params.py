@@ -101,6 +101,8 @@ class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     total_units: int | None = None
     daily_usd: int | None = None
     """Deposits of one day."""
+    second_person_usd: int | None = None
+    """Larger deposits wait until another operator confirms them; None: one is enough."""
 
     def check(self, where: str) -> list[Problem]:
         """Caps below zero."""

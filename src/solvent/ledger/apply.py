@@ -10,7 +10,7 @@ from solvent.domain import events as e
 from solvent.domain.commands import Command
 from solvent.domain.quantities import ATOM_BOUND, LOT_BOUND
 from solvent.ledger import adaptive
-from solvent.ledger.records import Account, Auction, Pool, Receipt
+from solvent.ledger.records import Account, Auction, HeldDeposit, Pool, Receipt
 from solvent.ledger.state import State
 
 DAY_NS = 86_400 * 10**9
@@ -133,6 +133,7 @@ def _opened(state: State, event: e.AccountOpened) -> None:
 def _deposited(state: State, event: e.Deposited) -> None:
     if event.reference:
         state.references.add(event.reference)
+        state.held_deposits.pop(event.reference, None)
     day = state.ts_ns // DAY_NS
     if day != state.deposited_day:
         state.deposited_day = day
@@ -140,6 +141,23 @@ def _deposited(state: State, event: e.Deposited) -> None:
     for owner, asset, atoms in event.postings:
         if owner >= 0:
             state.deposited[asset] = state.deposited.get(asset, 0) + atoms
+
+
+def _deposit_held(state: State, event: e.DepositHeld) -> None:
+    state.held_deposits[event.reference] = HeldDeposit(event.account, event.asset, event.atoms, event.by)
+
+
+def _deposit_dropped(state: State, event: e.DepositDropped) -> None:
+    state.held_deposits.pop(event.reference, None)
+
+
+def _reconciled(state: State, event: e.Reconciled) -> None:
+    if event.custody_atoms != event.ledger_atoms:
+        state.withheld.add(event.asset)
+
+
+def _withdrawals_released(state: State, event: e.WithdrawalsReleased) -> None:
+    state.withheld.discard(event.asset)
 
 
 def _supplied(state: State, event: e.Supplied) -> None:
@@ -264,6 +282,8 @@ _NOTES: dict[type[Any], Callable[[State, Any], None]] = {
     e.InstrumentDelisted: _delisted,
     e.AccountOpened: _opened,
     e.Deposited: _deposited,
+    e.DepositHeld: _deposit_held,
+    e.DepositDropped: _deposit_dropped,
     e.Withdrawn: _only_moves,
     e.Transferred: _only_moves,
     e.Loaded: _only_moves,
@@ -292,6 +312,8 @@ _NOTES: dict[type[Any], Callable[[State, Any], None]] = {
     e.Deleveraged: _only_moves,
     e.LossShared: _only_moves,
     e.Swept: _only_moves,
+    e.Reconciled: _reconciled,
+    e.WithdrawalsReleased: _withdrawals_released,
     e.SnapshotNoted: _only_moves,
     e.Frozen: _frozen,
 }

@@ -12,7 +12,7 @@ from solvent.domain.instruments import Instrument
 from solvent.domain.policy import Policy
 from solvent.domain.universe import Universe
 from solvent.errors import SolventError, problem
-from solvent.ledger.records import Account, Auction, Pool, Receipt
+from solvent.ledger.records import Account, Auction, HeldDeposit, Pool, Receipt
 
 if TYPE_CHECKING:
     from solvent.ledger.state import State
@@ -59,7 +59,10 @@ class Image(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     receipts: list[tuple[str, str, str, int, int]]
     """caller, key, digest, height, position."""
     adaptive: Adaptive | None = None
-    """Left out where there is none: such a state is what it was before there were any."""
+    """Left out where there is none: such a state is what it was before there were any. So are these two."""
+    held_deposits: list[tuple[str, int, int, int, str]] = []
+    """reference, account, asset, atoms, who reported it."""
+    withheld: list[int] = []
 
 
 _decoder = msgspec.json.Decoder(Image)
@@ -95,6 +98,8 @@ def image_of(state: "State") -> Image:
         references=sorted(state.references),
         receipts=sorted((*key, *receipt) for key, receipt in state.receipts.items()),
         adaptive=state.adaptive,
+        held_deposits=sorted((reference, *held) for reference, held in state.held_deposits.items()),
+        withheld=sorted(state.withheld),
     )
 
 
@@ -163,3 +168,5 @@ def fill(state: "State", image: Image) -> None:
     state.deposited_day, state.deposited = image.deposited_day, dict(image.deposited)
     state.references = set(image.references)
     state.receipts = {(row[0], row[1]): Receipt(*row[2:]) for row in image.receipts}
+    state.held_deposits = {row[0]: HeldDeposit(*row[1:]) for row in image.held_deposits}
+    state.withheld = set(image.withheld)

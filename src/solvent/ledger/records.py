@@ -43,6 +43,16 @@ class Auction(NamedTuple):
     resets: int
 
 
+class HeldDeposit(NamedTuple):
+    """A deposit that waits for a second person."""
+
+    account: int
+    asset: int
+    atoms: int
+    by: str
+    """Who reported it."""
+
+
 class Receipt(NamedTuple):
     """What an idempotency key was used for, and where its answer stands in the journal."""
 

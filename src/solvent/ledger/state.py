@@ -10,7 +10,7 @@ from solvent.domain.policy import Policy
 from solvent.domain.universe import Universe
 from solvent.errors import Problem
 from solvent.ledger import image, invariants
-from solvent.ledger.records import Account, Auction, Pool, Receipt
+from solvent.ledger.records import Account, Auction, HeldDeposit, Pool, Receipt
 
 
 @dataclass(slots=True)
@@ -71,6 +71,10 @@ class State:
     """asset -> atoms that accounts deposited on that day."""
     references: set[str] = field(default_factory=set)
     """Custody references of all deposits: unique for ever."""
+    held_deposits: dict[str, HeldDeposit] = field(default_factory=dict)
+    """Custody reference -> a deposit that waits for a second person."""
+    withheld: set[int] = field(default_factory=set)
+    """Assets that nobody withdraws: custody and ledger differ, and no operator has released them."""
     receipts: dict[tuple[str, str], Receipt] = field(default_factory=dict)
     """(caller, idempotency key) -> what it was used for."""
     height: int = 0

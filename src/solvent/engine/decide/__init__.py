@@ -5,8 +5,8 @@ from typing import Any
 
 from solvent.domain import commands as c
 from solvent.domain.events import Event, Refused
-from solvent.engine.decide import accounts, insolvency, liquidation, markets, policies, trading
-from solvent.engine.decide.policies import Sender
+from solvent.engine.decide import accounts, custody, insolvency, liquidation, markets, policies, trading
+from solvent.engine.decide.permission import Sender, permitted
 from solvent.engine.decide.refusal import Refusal
 from solvent.engine.risk import Risk
 from solvent.errors import SolventError
@@ -25,10 +25,10 @@ _DECIDERS: dict[type[Any], Callable[[State, Risk, Any], tuple[Event, ...]]] = {
     c.NoteSnapshot: markets.note_snapshot,
     c.Freeze: accounts.freeze,
     c.OpenAccount: accounts.open_account,
-    c.Deposit: accounts.deposit,
     c.Withdraw: accounts.withdraw,
     c.Transfer: accounts.transfer,
-    c.Load: accounts.load,
+    c.Load: custody.load,
+    c.Reconcile: custody.reconcile,
     c.Supply: accounts.supply,
     c.Redeem: accounts.redeem,
     c.OpenOrder: trading.open_order,
@@ -46,6 +46,9 @@ _DECIDERS: dict[type[Any], Callable[[State, Risk, Any], tuple[Event, ...]]] = {
 }
 
 _BY_SENDER: dict[type[Any], Callable[[State, Risk, Any, Sender], tuple[Event, ...]]] = {
+    c.Deposit: custody.deposit,
+    c.ConfirmDeposit: custody.confirm_deposit,
+    c.ReleaseWithdrawals: custody.release_withdrawals,
     c.EnableAdaptive: policies.enable,
     c.ProposePolicy: policies.propose,
     c.ApprovePolicy: policies.approve,
@@ -56,8 +59,12 @@ _BY_SENDER: dict[type[Any], Callable[[State, Risk, Any, Sender], tuple[Event, ..
 
 
 def decide(state: State, risk: Risk, command: c.Command, sender: Sender = Sender()) -> tuple[Event, ...]:  # noqa: B008
-    """Events of a command at the present state; a refusal is an event too, and moves nothing."""
+    """Events of a command at the present state; a refusal is an event too, and moves nothing.
+
+    Who may not issue the command is refused before anything else is looked at.
+    """
     try:
+        permitted(state, command, sender)
         by_sender = _BY_SENDER.get(type(command))
         if by_sender is not None:
             return by_sender(state, risk, command, sender)

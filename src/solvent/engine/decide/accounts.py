@@ -1,25 +1,22 @@
-"""Accounts and their cash: open, deposit, withdraw, transfer, lend, freeze; and the gates on taking money out."""
+"""Accounts and their cash: open, withdraw, transfer, lend, freeze; and the gates on taking money out."""
 
 from solvent.domain import commands as c
 from solvent.domain import events as e
-from solvent.domain.owners import INSURANCE, MARKET, OUTSIDE, POOL
+from solvent.domain.owners import OUTSIDE, POOL
 from solvent.domain.quantities import div_up
 from solvent.engine.decide.moves import Moves
 from solvent.engine.decide.refusal import (
     Refusal,
     doubt,
     fits_book,
-    is_spot,
     known_account,
     known_asset,
     known_instrument,
     marked,
     positive_atoms,
     refuse_unless,
-    tradable,
 )
-from solvent.engine.risk import MICRO_VALUE, VALUE, Risk, profit_atoms, row_of
-from solvent.ledger.apply import DAY_NS
+from solvent.engine.risk import MICRO_VALUE, Risk, profit_atoms, row_of
 from solvent.ledger.records import HEALTHY
 from solvent.ledger.state import State
 from solvent.pools import shares
@@ -37,54 +34,10 @@ def open_account(state: State, risk: Risk, command: c.OpenAccount) -> tuple[e.Ev
     return (e.AccountOpened(account=len(state.accounts), name=command.name, owner=owner, isolated=command.isolated),)
 
 
-def deposit(state: State, risk: Risk, command: c.Deposit) -> tuple[e.Event, ...]:
-    """Money from outside, to an account or to the insurance fund; within the listing's caps."""
-    spot = known_asset(state, command.asset)
-    positive_atoms(command.atoms)
-    refuse_unless(
-        not command.reference or command.reference not in state.references,
-        f"reference {command.reference!r}: a custody reference that was never credited",
-    )
-    if command.account != INSURANCE:
-        known_account(state, command.account)
-        isolated = state.accounts[command.account].isolated
-        refuse_unless(isolated in (-1, command.asset), f"{spot.id}: the settlement asset of the isolated account")
-        marked(state, risk, command.asset)
-        fits_book(state, command.account, command.asset, command.atoms)
-        _within_caps(state, risk, command)
-    moves = Moves(state)
-    moves.pay(OUTSIDE, command.account, command.asset, command.atoms)
-    if command.account != INSURANCE:
-        risk.exact_after(state, command.account, moves.row(command.account))  # refused where it cannot be margined
-    return (e.Deposited(account=command.account, reference=command.reference, postings=tuple(moves.postings)),)
-
-
-def _within_caps(state: State, risk: Risk, command: c.Deposit) -> None:
-    """Owner, total and daily caps of the asset's listing."""
-    limit = risk.limit_of(state, command.asset)
-    if limit is None:
-        return
-    asset, value = command.asset, risk.atom_value(state, command.asset)
-    unit = 10 ** state.universe.spot_of(asset).decimals
-    held = owner_atoms(state, state.accounts[command.account].owner, asset) + command.atoms
-    total = command.atoms - state.balance(OUTSIDE, asset) - state.balance(INSURANCE, asset)
-    today = state.deposited.get(asset, 0) if state.deposited_day == state.ts_ns // DAY_NS else 0
-    for amount, usd, units, name in (
-        (held, limit.owner_usd, limit.owner_units, "owner cap"),
-        (total, limit.total_usd, limit.total_units, "total cap"),
-        (today + command.atoms, limit.daily_usd, None, "daily cap"),
-    ):
-        refuse_unless(usd is None or amount * value <= usd * VALUE, f"{name} of {usd} USD")
-        refuse_unless(units is None or amount <= units * unit, f"{name} of {units} coins")
-
-
-def owner_atoms(state: State, owner: str, asset: int) -> int:
-    """What all accounts of an owner hold of an asset, debts left out."""
-    return sum(max(0, state.balance(each, asset)) for each in state.owned[owner])
-
-
 def withdraw(state: State, risk: Risk, command: c.Withdraw) -> tuple[e.Event, ...]:
     """Money to outside: equity >= IM after it, good prices, no liquidation under way, cash that is there."""
+    withheld = command.asset in state.withheld
+    refuse_unless(not withheld, "an asset of which custody and ledger agree: withdrawals of it are stopped")
     after = _outflow(state, risk, command.account, command.asset, command.atoms)
     postings = ((command.account, command.asset, -command.atoms), (OUTSIDE, command.asset, command.atoms))
     return (e.Withdrawn(account=command.account, postings=postings, verdicts=after),)
@@ -105,33 +58,6 @@ def transfer(state: State, risk: Risk, command: c.Transfer) -> tuple[e.Event, ..
         (command.target, command.asset, command.atoms),
     )
     return (e.Transferred(source=command.source, target=command.target, postings=postings, verdicts=after),)
-
-
-def load(state: State, risk: Risk, command: c.Load) -> tuple[e.Event, ...]:
-    """Take over an account from another system."""
-    account = command.account
-    known_account(state, account)
-    risk.ready()
-    refuse_unless(
-        not state.balances.get(account) and not state.positions.get(account), "an account that has nothing yet"
-    )
-    isolated = state.accounts[account].isolated
-    moves = Moves(state)
-    for asset, atoms in command.balances:
-        known_asset(state, asset)
-        marked(state, risk, asset)
-        refuse_unless(isolated in (-1, asset), "balances in the settlement asset of the isolated account")
-        moves.pay(OUTSIDE, account, asset, atoms)
-    for instrument, lots, quote in command.positions:
-        tradable(state, instrument)
-        marked(state, risk, instrument)
-        refuse_unless(not is_spot(state, instrument), "positions in derivatives")
-        settles = int(state.universe.terms.settlement[instrument])
-        refuse_unless(isolated in (-1, settles), "positions that settle in the asset of the isolated account")
-        moves.give(MARKET, account, instrument, lots, quote)
-    moves.refuse_beyond_limits()
-    risk.exact_after(state, account, moves.row(account))  # refused where it cannot be margined
-    return (e.Loaded(account=account, postings=tuple(moves.postings), legs=tuple(moves.legs)),)
 
 
 def supply(state: State, risk: Risk, command: c.Supply) -> tuple[e.Event, ...]:

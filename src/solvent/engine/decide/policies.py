@@ -5,7 +5,6 @@ The policy in effect margins what is there; the target, which a raise moves at o
 
 import re
 from math import isfinite
-from typing import NamedTuple
 
 from solvent.domain import commands as c
 from solvent.domain import events as e
@@ -22,6 +21,7 @@ from solvent.engine.adaptive.parameters import (
     value_of,
     with_values,
 )
+from solvent.engine.decide.permission import Sender
 from solvent.engine.decide.refusal import Refusal, refuse_unless
 from solvent.engine.params import EngineParams
 from solvent.engine.risk import Risk
@@ -40,13 +40,6 @@ KUPIEC_LEAST = 0.01
 _SLACK = 1e-9
 """Bounds are decimals, sums of changes are floats."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-
-
-class Sender(NamedTuple):
-    """Who issued a command, as its entry says."""
-
-    origin: c.Origin = "engine"
-    caller: str = ""
 
 
 def enable(state: State, risk: Risk, command: c.EnableAdaptive, sender: Sender) -> tuple[e.Event, ...]:
