@@ -44,6 +44,9 @@ COMMANDS: dict[str, Command] = {
     "policy": Command("solvent.cli.policy", "app", "Changes of a venue's policy: list, propose, approve, withdraw."),
     "replay": Command("solvent.cli.replay", "replay_command", "A book through recorded prices, and what was lost."),
     "restore": Command("solvent.cli.backup", "restore_command", "Copy a backup into an empty store."),
+    "simulate-faults": Command(
+        "solvent.cli.simulate_faults", "simulate_faults_command", "A venue through failing disks, clocks and clients."
+    ),
     "snapshot": Command("solvent.cli.snapshot", "snapshot_command", "Write an exchange's market to a file."),
     "what-if": Command(
         "solvent.cli.what_if", "what_if_command", "Margins after a shock, a trade, a deposit, a policy."
