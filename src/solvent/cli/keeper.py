@@ -51,7 +51,7 @@ def keeper_command(
     fee_most: Annotated[float, typer.Option(min=0, help="Gwei a unit of gas may cost.")] = 300.0,
     ledger: Annotated[Path | None, typer.Option(help="Profit ledger: a line of JSON a job, appended.")] = None,
     metrics: Annotated[Path | None, typer.Option(help="Written each block, in the text form of Prometheus.")] = None,
-    keep_collateral: Annotated[bool, typer.Option("--keep-collateral", help="Keep what no pair buys.")] = False,
+    keep: Annotated[bool, typer.Option("--keep-collateral", help="Keep what no pair buys.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Decide and simulate; sign and send nothing.")] = False,
     blocks: Annotated[int | None, typer.Option(min=1, help="Stop after so many.")] = None,
     json_lines: Annotated[bool, typer.Option("--json-lines", help="Print a JSON object a block.")] = False,
@@ -75,12 +75,10 @@ def keeper_command(
 
     node = connect(rpc)
     chain_id = number(node.call("eth_chainId"))
-    node.require_chain(chain_id)
     other = None if second is None else connect([second])
-    if other is not None:
-        other.require_chain(chain_id)
-    key = _signer(keystore, password_file, signer, address, dry_run)
-    sender = Sender(node, key, chain_id)
+    for each in (node, other) if other else (node,):
+        each.require_chain(chain_id)
+    sender = Sender(node, _signer(keystore, password_file, signer, address, dry_run), chain_id)
     where = AaveVenue(node, pool, executor, native, from_block)
     limits = Limits(
         chain_id=chain_id,
@@ -90,19 +88,12 @@ def keeper_command(
         loss_daily=int(loss_daily * USD),
         fee_most_wei=int(fee_most * GWEI),
     )
-    settings = Settings(
-        profit_least=profit_least,
-        bid_share=bid_share,
-        large_value=large,
-        keep_collateral=keep_collateral,
-        dry_run=dry_run,
-    )
     keeper = Keeper(
         where,
         Pairs(node, pair or []),
         sender,
         Meter(limits, time.time),
-        settings,
+        Settings(profit_least, bid_share=bid_share, large_value=large, keep_collateral=keep, dry_run=dry_run),
         ledger=ProfitLedger(ledger),
         flow=None if relay is None else PrivateFlow(sender, connect([relay])),
         second=other,

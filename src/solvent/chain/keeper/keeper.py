@@ -49,7 +49,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     large_value: float = 50_000.0
     """Jobs of at least this value are checked on a second endpoint."""
     lookahead: float = 0.02
-    """Fall of all prices but the cheapest asset's under which accounts count as next."""
+    """Fall of all prices but a dollar's under which accounts count as next."""
     keep_collateral: bool = False
     dry_run: bool = False
 
@@ -154,10 +154,9 @@ class Keeper:
         return Head(number(found["number"]), str(found["hash"]), number(found["timestamp"]), limit, following)
 
     def _next(self) -> int:
-        """Accounts below health 1 if every price but that of the debt they are measured in fell."""
-        assets = self.venue.assets()
-        dearest = [each.address for each in assets if not 0.9 < each.price < 1.1]
-        moves = dict.fromkeys(dearest, 1.0 - self.settings.lookahead)
+        """Accounts below health 1 if every price but a dollar's fell."""
+        falling = [each.address for each in self.venue.assets() if not 0.9 < each.price < 1.1]
+        moves = dict.fromkeys(falling, 1.0 - self.settings.lookahead)
         return len(self.venue.opportunities(moves).accounts)
 
     # What was sent ------------------------------------------------------------------------------------------------
