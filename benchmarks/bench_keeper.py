@@ -24,6 +24,7 @@ ROUNDS = 20
 CEILING_MS = 50.0
 FLOOR = 0.98
 GAS_LIMIT = 36_000_000
+JOB_GAS = 450_000
 PRICES_USD = (1.0, 1.0, 2_000.0, 40_000.0)
 DECIMALS = (6, 18, 18, 8)
 
@@ -51,6 +52,7 @@ class ReadyVenue(AaveVenue):
             self._supplied[row, 2:] = list(supplied.values())
             self._owed[row, :2] = list(borrowed.values())
         self._special = set()
+        self._job_gas = JOB_GAS
         self.reader = cast(Any, SimpleNamespace(reserves=reserves, revision=1))
         self.book = cast(Any, SimpleNamespace(accounts=accounts))
         self.exits = {

@@ -25,6 +25,8 @@ LIQUIDATE = (
 LIQUIDATED = "Liquidated(address,address,address,address,uint256,uint256,uint256)"
 JOB_GAS = 480_000
 """A liquidation with three reserves, before it is estimated."""
+GAS_FAR = 0.05
+"""Relative distance of an estimate beyond which a block is filled anew."""
 BAND = 1e-6
 """Around health 1 the integers decide."""
 CHECKED = 8
@@ -54,6 +56,7 @@ class AaveVenue:
         """Rows of accounts in an e-mode or with stable debt: screened one by one."""
         self._rates = Rates([], [], [], {})
         self._block = -1
+        self._job_gas = JOB_GAS + PAIR_GAS
         self.unknown = 0
         """Accounts left out because their e-mode is of a release whose arithmetic is not here."""
 
@@ -182,7 +185,7 @@ class AaveVenue:
             debt=debt,
             repay_most=repay_most[:count],
             received=received[:count],
-            gas=np.full(count, JOB_GAS + PAIR_GAS, np.int64),
+            gas=np.full(count, self._job_gas, np.int64),
         )
 
     def job(self, found: Opportunities, row: int, repay_value: float, reserves: Exit | None) -> Job | None:
@@ -216,6 +219,13 @@ class AaveVenue:
     def _last_health(self, account: Account, collateral: int) -> float:
         threshold, bonus = terms_bps(self.reader.reserves[collateral], self._rates, account)
         return threshold * bonus / BPS**2
+
+    def learn_gas(self, gas: int) -> bool:
+        """See `Venue`."""
+        is_far = abs(gas - self._job_gas) > GAS_FAR * self._job_gas
+        if is_far:
+            self._job_gas = gas
+        return is_far
 
     def call(self, job: Job, bounds: Bounds) -> tuple[str, bytes]:
         """See `Venue`."""

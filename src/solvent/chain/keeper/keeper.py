@@ -136,11 +136,16 @@ class Keeper:
         self.pairs.refresh(quantity(head.number))
         recent_tip = tip_percentile(self.rpc, 4, self.settings.tip_percentile)
         self._raise_bids(head, recent_tip)
-        start = time.perf_counter()
-        found = self.venue.opportunities()
-        jobs, profitable = self._jobs(head, found, recent_tip)
-        decision_s = time.perf_counter() - start
-        done = self._send(self._agreed(self._simulated(jobs, head), head), head, recent_tip)
+        for _ in range(2):
+            start = time.perf_counter()
+            found = self.venue.opportunities()
+            jobs, profitable = self._jobs(head, found, recent_tip)
+            decision_s = time.perf_counter() - start
+            simulated = self._simulated(jobs, head)
+            # Filled by what a job was thought to take; where it takes much less or more, the block is filled again.
+            if not simulated or not self.venue.learn_gas(max(gas for _, _, gas in simulated)):
+                break
+        done = self._send(self._agreed(simulated, head), head, recent_tip)
         liquidatable = len(found.accounts)
         self.last = Report(
             head, liquidatable, self._next() - liquidatable, profitable, tuple(done), len(self.flights), decision_s

@@ -141,6 +141,10 @@ class Venue(Protocol):
         """A row as an exact job of at most this value, sold through `reserves`; None where it cannot be done."""
         ...
 
+    def learn_gas(self, gas: int) -> bool:
+        """What a job asks for in truth; whether that is far from what opportunities said so far."""
+        ...
+
     def call(self, job: Job, bounds: Bounds) -> tuple[str, bytes]:
         """Contract and data that do a job."""
         ...
