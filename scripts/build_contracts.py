@@ -1,4 +1,4 @@
-"""Compiles the contracts into `src/solvent/contracts/build`: users need no compiler. `python scripts/build_contracts.py`"""
+"""Compiles the contracts into `src/solvent/contracts/build`, so that users need no compiler."""
 
 import hashlib
 import json

@@ -153,14 +153,17 @@ def test_little_equity_closes_in_full(world: World, borrower: str, liquidator: s
     assert 0 < equity * 4 < margin
     bid(world, number, liquidator)
     word = world.word(borrower)
-    assert (word["shares"], word["assets"]) == (0, 0) and word["cash"] > 0
+    assert (word["shares"], word["assets"]) == (0, 0)
+    assert word["cash"] > 0
     assert world.clearing.balance_of(number, 0) == 0 == world.clearing.balance_of(number, 1)
 
 
 def test_degraded_prices_liquidate_only_severe_cases(world: World, account: int, liquidator: str) -> None:
     boa.env.time_travel(seconds=61)
     equity, margin, state, _ = world.clearing.standing(account)
-    assert state == 1 and equity < margin and 10 * equity >= 9 * margin
+    assert state == 1
+    assert equity < margin
+    assert 10 * equity >= 9 * margin
     with refused("NotLiquidatable"):
         bid(world, account, liquidator)
     boa.env.time_travel(seconds=540)
@@ -190,7 +193,7 @@ def test_a_lending_loss_goes_to_insurance_and_then_to_lenders_once(
     world.deposit(liquidator, None, 10**6 * USD)
     insured(world, insurance * USD) if insurance else None
     world.move(0.75)
-    equity, margin, _, _ = world.clearing.standing(number)
+    equity, _margin, _, _ = world.clearing.standing(number)
     assert equity < 0
     before = world.pool.totalAssets()
     shortfall = -equity
@@ -284,7 +287,9 @@ def test_penalties_are_swept_into_insurance(world: World, account: int, liquidat
     owed = world.clearing.insurance_owed()
     before = world.pool.state()[3]
     world.clearing.sweep_insurance()
-    assert owed > 0 and world.pool.state()[3] == before + owed and world.clearing.insurance_owed() == 0
+    assert owed > 0
+    assert world.pool.state()[3] == before + owed
+    assert world.clearing.insurance_owed() == 0
 
 
 def test_unsafe_terms_are_refused(world: World) -> None:

@@ -28,7 +28,8 @@ def test_runtimes_leave_a_fifth_of_the_limit(name: str) -> None:
 @pytest.mark.parametrize("name", deployables())
 def test_every_external_function_and_the_contract_are_documented(name: str) -> None:
     text = (CONTRACTS / f"{name}.vy").read_text()
-    assert "@custom:kill" in text and "@license Apache-2.0" in text
+    assert "@custom:kill" in text
+    assert "@license Apache-2.0" in text
     for body in re.findall(r"@external\n(?:@\w+\n)*def [^\"]*?:\n(.*?)\n", text):
         assert body.strip().startswith('"""')
 

@@ -108,7 +108,8 @@ def test_shares_are_a_token(world: World, stranger: str) -> None:
     world.pool.transfer(stranger, 5, sender=lender)
     world.pool.approve(stranger, 7, sender=lender)
     world.pool.transferFrom(lender, stranger, 7, sender=stranger)
-    assert world.pool.balanceOf(stranger) == 12 and world.pool.allowance(lender, stranger) == 0
+    assert world.pool.balanceOf(stranger) == 12
+    assert world.pool.allowance(lender, stranger) == 0
     for call in (
         lambda: world.pool.transferFrom(lender, stranger, 1, sender=stranger),
         lambda: world.pool.transfer(lender, 13, sender=stranger),
@@ -133,7 +134,8 @@ def test_anyone_may_insure_and_nobody_takes_it_out(world: World, stranger: str) 
     world.settlement.approve(world.pool, 50 * USD, sender=stranger)
     before = world.pool.totalAssets()
     world.pool.insure(50 * USD, sender=stranger)
-    assert world.pool.state()[3] == 50 * USD and world.pool.totalAssets() == before
+    assert world.pool.state()[3] == 50 * USD
+    assert world.pool.totalAssets() == before
 
 
 def test_unsafe_parameters_are_refused(world: World) -> None:

@@ -82,7 +82,7 @@ def test_a_push_must_be_later_and_not_from_the_future(world: World) -> None:
 
 
 def test_a_zero_price_and_a_missing_half_are_refused(world: World) -> None:
-    now, updates = later(world)
+    now, _updates = later(world)
     for word, name in (
         (0 | (1 << 48) << 8 | 5 << 68, "BadPrice"),
         (0 | 5 << 8, "PriceMissing"),

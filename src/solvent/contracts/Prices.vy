@@ -16,7 +16,8 @@ from . import packing
 from . import signatures
 
 interface Feed:
-    def latestRoundData() -> (uint80, int256, uint256, uint256, uint80): view
+    # Round numbers are uint80 there; as whole words they need no checks that nobody looks at.
+    def latestRoundData() -> (uint256, int256, uint256, uint256, uint256): view
     def decimals() -> uint8: view
 
 
@@ -36,6 +37,7 @@ event ParameterSet:
 
 
 PAIRS: constant(uint256) = 8
+LIMIT: constant(uint256) = (2**40 - 1) << 8
 MARKETS: constant(uint256) = 16
 UPDATES_MOST: constant(uint256) = 24
 SIGNERS_MOST: constant(uint256) = 16
@@ -82,10 +84,8 @@ funding_most_bps_hourly: public(immutable(uint256))
 pairs: uint256[PAIRS]
 # price 48 | slow price 48 | confidence 12 | time 40 | funding index 108 bits, of which 96 are used
 marks: uint256[MARKETS]
-# feed 160 | lowest 48 | highest 48 bits
+# feed 160 | lowest 40 | highest 40, both in 256e-6 | power of ten 5 | age limit in minutes 11 bits
 feeds: uint256[16]
-# power of ten 5 | age limit in minutes 11 bits, for each asset
-feed_terms: uint256
 is_signer: public(HashMap[address, bool])
 threshold: public(uint256)
 
@@ -250,7 +250,7 @@ def poke(pair: uint256):
     for half: uint256 in range(2):
         asset: uint256 = 2 * pair + half
         if self.feeds[asset] != 0:
-            price: uint256 = self._answer(asset, self.feed_terms)
+            price: uint256 = self._answer(self.feeds[asset])
             before: uint256 = (old >> (108 * half)) & MASK_108
             if price != 0:
                 before = self._moved(before, price, 0, elapsed)
@@ -261,14 +261,12 @@ def poke(pair: uint256):
 
 @internal
 @view
-def _answer(asset: uint256, terms: uint256) -> uint256:
+def _answer(feed: uint256) -> uint256:
     """
     @notice The feed's price; zero where it is to be refused: not positive, from the future, stale, or at the limit
             where its aggregator clips. A feed that reverts makes the reading revert: no risk can be added then.
     """
-    feed: uint256 = self.feeds[asset]
-    term: uint256 = (terms >> unsafe_mul(16, asset)) & 65_535
-    round: uint80 = 0
+    round: uint256 = 0
     signed_answer: int256 = 0
     started_at: uint256 = 0
     updated_at: uint256 = 0
@@ -280,15 +278,15 @@ def _answer(asset: uint256, terms: uint256) -> uint256:
     answer: uint256 = convert(signed_answer, uint256)
     if answer >> 128 != 0:
         return 0
-    if unsafe_sub(block.timestamp, updated_at) > unsafe_mul(60, term >> 5):
+    if unsafe_sub(block.timestamp, updated_at) > unsafe_mul(60, feed >> 245):
         return 0
-    scale: uint256 = term & 31
+    scale: uint256 = (feed >> 240) & 31
     price: uint256 = 0
     if scale >= FEED_SCALE_ZERO:
         price = unsafe_mul(answer, pow_mod256(10, unsafe_sub(scale, FEED_SCALE_ZERO)))
     else:
         price = unsafe_div(answer, pow_mod256(10, unsafe_sub(FEED_SCALE_ZERO, scale)))
-    if price <= (feed >> 160) & MASK_48 or price >= feed >> 208:
+    if price <= (feed >> 152) & LIMIT or price >= (feed >> 192) & LIMIT:
         return 0
     return price
 
@@ -361,15 +359,14 @@ def _polled(pair: uint256, word: uint256, asked: uint256) -> uint256:
     """
     @notice A pair's word with the feeds' answers of now; without its time, and so halted, where one is refused.
     """
-    terms: uint256 = self.feed_terms
     answers: uint256 = 0
     time: uint256 = block.timestamp
     if asked & 1 != 0:
-        answers = self._answer(2 * pair, terms)
+        answers = self._answer(self.feeds[unsafe_mul(2, pair)])
         if answers == 0:
             time = 0
     if asked & 2 != 0:
-        answer: uint256 = self._answer(2 * pair + 1, terms)
+        answer: uint256 = self._answer(self.feeds[unsafe_add(unsafe_mul(2, pair), 1)])
         if answer == 0:
             time = 0
         answers |= answer << 108
@@ -434,13 +431,13 @@ def _parameter(field: uint256, index: uint256) -> uint256:
     if field == FEED:
         return self.feeds[index] & (2**160 - 1)
     if field == FEED_LOWEST:
-        return packing.field(self.feeds[index], 160, 48)
+        return packing.field(self.feeds[index], 160, 40) << 8
     if field == FEED_HIGHEST:
-        return packing.field(self.feeds[index], 208, 48)
+        return packing.field(self.feeds[index], 200, 40) << 8
     if field == FEED_AGE_MIN:
-        return packing.field(self.feed_terms, 16 * index + 5, 11)
+        return packing.field(self.feeds[index], 245, 11)
     if field == FEED_UNIT_SHIFT:
-        return packing.field(self.feed_terms, 16 * index, 5)
+        return packing.field(self.feeds[index], 240, 5)
     return 0
 
 
@@ -449,7 +446,8 @@ def set_parameter(key: uint256, setting: uint256):
     """
     @notice Change a parameter; the Steward alone, who keeps bounds, steps and delays.
     @param key field + 256 * index. SIGNER takes address | 2**160 to admit and the bare address to remove.
-           FEED is set last: it reads the feed's decimals once and makes its pair one of feeds.
+           The least and greatest answers are kept in 256e-6, narrowed. FEED is set last: it reads
+           the feed's decimals once and makes its pair one of feeds.
     """
     errors.need(msg.sender == steward, errors.NOT_AUTHORISED)
     field: uint256 = key & 255
@@ -462,13 +460,13 @@ def set_parameter(key: uint256, setting: uint256):
         errors.need(signer != 0 and setting >> 161 == 0, errors.UNSAFE_PARAMETER)
         self.is_signer[convert(signer, address)] = setting >> 160 == 1
     elif field == FEED_LOWEST:
-        self.feeds[index] = packing.with_field(self.feeds[index], 160, 48, setting)
+        self.feeds[index] = packing.with_field(self.feeds[index], 160, 40, (setting + 255) >> 8)
     elif field == FEED_HIGHEST:
-        self.feeds[index] = packing.with_field(self.feeds[index], 208, 48, setting)
+        self.feeds[index] = packing.with_field(self.feeds[index], 200, 40, setting >> 8)
     elif field == FEED_AGE_MIN:
-        self.feed_terms = packing.with_field(self.feed_terms, 16 * index + 5, 11, setting)
+        self.feeds[index] = packing.with_field(self.feeds[index], 245, 11, setting)
     elif field == FEED_UNIT_SHIFT:
-        self.feed_terms = packing.with_field(self.feed_terms, 16 * index, 5, setting)
+        self.feeds[index] = packing.with_field(self.feeds[index], 240, 5, setting)
     else:
         errors.need(field == FEED, errors.NO_SUCH_PARAMETER)
         self._set_feed(index, setting)
@@ -481,11 +479,11 @@ def _set_feed(asset: uint256, feed: uint256):
     @notice FEED_UNIT_SHIFT holds, until now, the decimals of a feed's base unit in a listed unit (0: the same).
     """
     self.feeds[asset] = packing.with_field(self.feeds[asset], 0, 160, feed)
-    units: uint256 = packing.field(self.feed_terms, 16 * asset, 5)
+    units: uint256 = packing.field(self.feeds[asset], 240, 5)
     decimals: uint256 = convert(staticcall Feed(convert(feed, address)).decimals(), uint256)
     # Price in 1e-6 of a listed unit: answer * 10 ** (6 + units - decimals).
     scale: uint256 = FEED_SCALE_ZERO + 6 + units - decimals
-    self.feed_terms = packing.with_field(self.feed_terms, 16 * asset, 5, scale)
+    self.feeds[asset] = packing.with_field(self.feeds[asset], 240, 5, scale)
     pair: uint256 = asset // 2
     if self.pairs[pair] & POLLED == 0:
         self.pairs[pair] = POLLED  # pushed prices of the pair are void
