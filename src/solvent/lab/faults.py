@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from solvent.domain import commands as c
-from solvent.domain.events import Entry
+from solvent.domain.events import Entry, Refused
 from solvent.domain.instruments import Perpetual
 from solvent.engine import start
 from solvent.engine.engine import Engine, Submission
@@ -107,6 +107,8 @@ class Outcome(msgspec.Struct):
     blocks: int = 0
     commands: int = 0
     """Acknowledged, repetitions aside."""
+    refused: int = 0
+    """Of these."""
     repeated: int = 0
     """Answers given once more."""
     liquidated: int = 0
@@ -244,9 +246,7 @@ class _History:
     def _send(self) -> None:
         """Clients send what they still wait for, and something new, as one block."""
         for _ in range(int(self.random.integers(1, 5))):
-            submission = self._drawn()
-            if submission is not None:
-                self.waiting.append(Request(submission, int(self.random.integers(0, RETRIES_MOST))))
+            self.waiting.append(Request(self._drawn(), int(self.random.integers(0, RETRIES_MOST))))
         batch = [each for each in self.waiting if self.random.random() < 0.7]
 
         def send() -> None:
@@ -262,6 +262,7 @@ class _History:
         first = self.told.get(key)
         if first is None:
             self.told[key] = (self.engine.state.height, msgspec.structs.replace(answer, repeated=False))
+            self.outcome.refused += isinstance(answer.events[0], Refused)
         elif first[1].events != answer.events:
             self._wrong(f"another answer to {key}: {answer.events!r:.200}, first {first[1].events!r:.200}")
         self.outcome.repeated += answer.repeated
@@ -282,7 +283,7 @@ class _History:
                 self.disk.cut()
             self.engine = self._started()
 
-    def _drawn(self) -> Submission | None:
+    def _drawn(self) -> Submission:
         """Something that a client may want; much of it is refused, which is an answer too."""
         state, random = self.engine.state, self.random
         universe = state.universe
@@ -296,16 +297,16 @@ class _History:
         key = f"request-{self.sent}"
         lots = int(random.integers(1, 20_000))
         price = (quote.ticks if quote else 1) + int(random.integers(-3, 4))
-        choices: tuple[tuple[c.Command, c.Origin], ...] = (
-            (c.Deposit(account, cash, atoms, f"transfer-{self.sent}"), "venue"),
+        command, origin = (
+            (c.Deposit(account, cash, atoms, f"transfer-{self.sent}"), "operator"),
             (c.Withdraw(account, cash, atoms), "owner"),
             (c.Transfer(account, other, cash, atoms), "owner"),
             (c.Fill(market, account, other, lots, max(1, price)), "venue"),
             (c.OpenOrder(account, market, lots if random.random() < 0.5 else -lots, max(1, price)), "owner"),
             (c.Supply(account, cash, atoms), "owner"),
-        )
-        command, origin = choices[int(random.integers(0, len(choices)))]
-        return Submission(command, origin, f"client-{account}", key)
+        )[int(random.integers(0, 6))]
+        caller = state.accounts[account].owner
+        return Submission(command, origin, caller if origin == "owner" else "desk", key)
 
     # What must hold
 
