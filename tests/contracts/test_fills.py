@@ -220,3 +220,17 @@ def test_without_collateral_nothing_is_lent(world: World, traders: Any) -> None:
     assert world.clearing.market_state(0)[2] == 1_000 * USD
     with refused("NoPosition"):
         world.clearing.settle(account_of(buyer.address), 1)
+
+
+def test_a_forced_loan_is_no_more_than_the_pool_can_lend(world: World, traders: Any) -> None:
+    buyer, seller = traders
+    world.deposit(buyer.address, 0, 10 * WAD)
+    world.steward.set_up(world.pool, 5, 7 * USD, sender=world.owner)
+    world.fill(buyer, seller, 5_000)
+    world.mark = MARK * 85 // 100
+    world.later(60)
+    assert world.pool.lendable() == 7 * USD
+    world.clearing.settle(account_of(buyer.address), 0)
+    assert (world.debt(buyer.address), world.word(buyer.address)["cash"]) == (7 * USD, 0)
+    assert world.clearing.market_state(0)[2] == 1_007 * USD
+    assert world.pool.lendable() == 0

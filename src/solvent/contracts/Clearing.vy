@@ -37,6 +37,7 @@ interface Pool:
     def custody_in(amount: uint256): nonpayable
     def custody_out(amount: uint256, receiver: address): nonpayable
     def debt_of(shares: uint256) -> uint256: view
+    def lendable() -> uint256: view
     def asset() -> address: view
     def decimals() -> uint8: view
 
@@ -780,15 +781,16 @@ def settle(account: uint256, market: uint256):
 
 
 @internal
-def _forced_loan(account: uint256, word: uint256, amount: uint256) -> uint256:
+def _forced_loan(account: uint256, word: uint256, loss: uint256) -> uint256:
     """
     @notice Lend into the account's cash what its collateral carries without cash and positions; else nothing.
     """
+    amount: uint256 = min(loss, staticcall Pool(pool).lendable())
     equity: int256 = 0
     margin: uint256 = 0
     state: uint256 = 0
     equity, margin, state = self._assess(account, (word & ~MARKETS_OF) >> 88 << 88, amount + 1, False)
-    if state != health.OK or equity < convert(margin, int256) or word >> 216 != 0:
+    if amount == 0 or state != health.OK or equity < convert(margin, int256) or word >> 216 != 0:
         return 0
     shares: uint256 = extcall Pool(pool).lend(amount, empty(address))
     self._set_account(account, self._with_shares(word, self._shares(word) + shares))

@@ -354,6 +354,19 @@ def custody_out(amount: uint256, receiver: address):
 
 @external
 @view
+def lendable() -> uint256:
+    """
+    @notice What could be lent now: idle money, below the borrow cap.
+    """
+    debt: uint256 = 0
+    interest: uint256 = 0
+    debt, interest = self._accrued()
+    cap: uint256 = (self.terms >> 80) & MASK_88
+    return min(self._total() - debt, cap - min(cap, debt))
+
+
+@external
+@view
 def debt_of(shares: uint256) -> uint256:
     """
     @notice What debt shares owe now, rounded up.
