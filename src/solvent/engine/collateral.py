@@ -84,7 +84,7 @@ def assess_files(
     last = None if day is None else _midnight_ns(day) - 1
     known = read_facts() if facts is None else facts
     asked = None if assets is None else list(dict.fromkeys(each.strip().upper() for each in assets))
-    needed = None if asked is None else sorted(_with_represented(asked, known))
+    needed = None if asked is None else sorted(with_represented(asked, known))
     histories, faulty = read_histories(data, needed, last, funding)
     wanted = sorted(histories) if asked is None else [each for each in asked if each not in faulty]
     accepted = f"an asset with candles{'' if day is None else f' before {day}'}"
@@ -104,7 +104,7 @@ def _midnight_ns(day: date) -> int:
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 10**9
 
 
-def _with_represented(assets: Sequence[str], facts: Mapping[str, Facts]) -> set[str]:
+def with_represented(assets: Sequence[str], facts: Mapping[str, Facts]) -> set[str]:
     """The assets and what they redeem into, all the way down."""
     found: set[str] = set()
     open_ = list(assets)

@@ -6,7 +6,7 @@ import os
 import tempfile
 import time
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -237,6 +237,14 @@ def read_own_toml(room: str, name: str) -> dict[str, Any]:
     return tomllib.loads(resources.files("solvent").joinpath(*room.split("/"), f"{name}.toml").read_text("utf-8"))
 
 
+def read_text(path: str | Path, bytes_most: int) -> str:
+    """A text file in UTF-8 of at most `bytes_most` bytes. Raises SolventError."""
+    try:
+        return _bytes(Path(path), bytes_most).decode("utf-8")
+    except UnicodeDecodeError as error:
+        refuse(Path(path).name, "text", str(error), "text in UTF-8")
+
+
 def file_sha256(path: str | Path) -> str:
     """SHA-256 of a file's bytes as they lie on disk, in hexadecimal. Raises SolventError."""
     return hashlib.sha256(_bytes(Path(path))).hexdigest()
@@ -290,21 +298,42 @@ def write_bytes(path: str | Path, data: bytes) -> None:
 
     Raises SolventError where the file system refuses.
     """
-    path = Path(path)
-    temporary = ""
+    _replace({Path(path): data})
+
+
+def write_together(files: Mapping[Path, bytes]) -> None:
+    """Write several files: all are durable beside their places before the first is renamed, the last one last.
+
+    A folder that is missing is made. Raises SolventError where the file system refuses; as a rule nothing is there
+    then, and never a part of a file.
+    """
+    for path in files:
+        try:
+            path.parent.mkdir(exist_ok=True)
+        except OSError as error:
+            refuse(str(path), "file", str(error), "a place that can be written to")
+    _replace(files)
+
+
+def _replace(files: Mapping[Path, bytes]) -> None:
+    staged: dict[Path, str] = {}
+    at = Path()
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        for at, data in files.items():
+            handle, staged[at] = tempfile.mkstemp(dir=at.parent, prefix=f".{at.name}.")
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.chmod(staged[at], 0o666 & ~_umask())
+        for at in files:
+            os.replace(staged[at], at)
+            del staged[at]
     except BaseException as error:
-        if temporary:
+        for temporary in staged.values():
             Path(temporary).unlink(missing_ok=True)
         if isinstance(error, (OSError, ValueError)):
-            refuse(str(path), "file", str(error), "a place that can be written to")
+            refuse(str(at), "file", str(error), "a place that can be written to")
         raise
 
 
