@@ -1,4 +1,4 @@
-"""Exact gas of the contracts, cold, as a transaction pays it: `python -m tests.contracts.gas` rewrites the table."""
+"""Exact gas of the contracts, cold, as a transaction pays it, and the table of it that is kept in git."""
 
 import json
 from collections.abc import Callable
@@ -102,7 +102,3 @@ def snapshot(counts: tuple[int, ...] = COUNTS) -> dict[str, dict[str, dict[str, 
 def write(make: Callable[[], dict[str, Any]] = snapshot) -> None:
     SNAPSHOT.parent.mkdir(exist_ok=True)
     SNAPSHOT.write_text(json.dumps(make(), indent=2) + "\n")
-
-
-if __name__ == "__main__":
-    write()

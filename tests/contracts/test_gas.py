@@ -1,4 +1,4 @@
-"""Gas is exactly what the snapshot says, and below what the issue of this work set as targets where it is."""
+"""Gas is exactly what the snapshot says, and below the bars. `SOLVENT_WRITE_GAS=1` writes the snapshot first."""
 
 import json
 
@@ -11,7 +11,7 @@ from tests.contracts.gas import COUNTS, SNAPSHOT, measured
 def test_gas_is_that_of_the_snapshot(kind: str, feeds: bool, count: int) -> None:
     kept = json.loads(SNAPSHOT.read_text())
     assert {operation: kinds[kind][str(count)] for operation, kinds in kept.items()} == measured(feeds, count), (
-        "rewrite it with `python -m tests.contracts.gas` if the change is meant"
+        "rewrite it with SOLVENT_WRITE_GAS=1 if the change is meant"
     )
 
 

@@ -429,7 +429,9 @@ def deposit(account: uint256, asset: uint256, amount: uint256):
     self.balances[account][pair] = (amounts & (MASK_128 << (128 - offset))) | (balance << offset)
     log Deposited(account=account, asset=asset, amount=amount)
     token: address = convert(listing & (2**160 - 1), address)
-    errors.need(extcall IERC20(token).transferFrom(msg.sender, self, amount, default_return_value=True), errors.TRANSFER_FAILED)
+    errors.need(
+        extcall IERC20(token).transferFrom(msg.sender, self, amount, default_return_value=True), errors.TRANSFER_FAILED
+    )
     held: uint256 = staticcall IERC20(token).balanceOf(self)
     errors.need(held >= self.totals[asset] & MASK_128, errors.MONEY_MISSING)
 
@@ -490,7 +492,9 @@ def deposit_cash(account: uint256, amount: uint256):
     word: uint256 = self.accounts[account]
     self._set_account(account, self._with_cash(word, (word & MASK_88) + amount))
     log Deposited(account=account, asset=CASH, amount=amount)
-    errors.need(extcall IERC20(settlement).transferFrom(msg.sender, pool, amount, default_return_value=True), errors.TRANSFER_FAILED)
+    errors.need(
+        extcall IERC20(settlement).transferFrom(msg.sender, pool, amount, default_return_value=True), errors.TRANSFER_FAILED
+    )
     extcall Pool(pool).custody_in(amount)
 
 
@@ -536,7 +540,9 @@ def repay(account: uint256, amount: uint256) -> uint256:
     """
     word: uint256 = self.accounts[account]
     paid: uint256 = min(amount, staticcall Pool(pool).debt_of(self._shares(word)))
-    errors.need(extcall IERC20(settlement).transferFrom(msg.sender, pool, paid, default_return_value=True), errors.TRANSFER_FAILED)
+    errors.need(
+        extcall IERC20(settlement).transferFrom(msg.sender, pool, paid, default_return_value=True), errors.TRANSFER_FAILED
+    )
     return self._repay(account, word, paid, False)
 
 
