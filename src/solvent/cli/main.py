@@ -23,6 +23,7 @@ class Command(NamedTuple):
 
 
 COMMANDS: dict[str, Command] = {
+    "attack": Command("solvent.cli.attack", "attack_command", "Attack the default venue: what it brings, and guards."),
     "backtest": Command("solvent.cli.backtest", "backtest_command", "Margins of a model or policy against what came."),
     "backup": Command("solvent.cli.backup", "backup_command", "Copy a journal into a file, while it is written to."),
     "chain": Command("solvent.cli.chain", "app", "Run a small chain of your own, or a keeper on any."),
@@ -48,6 +49,7 @@ COMMANDS: dict[str, Command] = {
         "solvent.cli.simulate_faults", "simulate_faults_command", "A venue through failing disks, clocks and clients."
     ),
     "snapshot": Command("solvent.cli.snapshot", "snapshot_command", "Write an exchange's market to a file."),
+    "train": Command("solvent.cli.train", "train_command", "Models of the next hour, for a policy to name."),
     "what-if": Command(
         "solvent.cli.what_if", "what_if_command", "Margins after a shock, a trade, a deposit, a policy."
     ),

@@ -55,7 +55,7 @@ class Marker:
 
     def mark(self, state: State, tick: Tick, params: OracleParams) -> Mark:
         """The command that marks every instrument whose quote changes with this tick."""
-        guarded, found = self._guarded(tick, params)
+        guarded, found = self._guarded(state, tick, params)
         quotes: list[Quote] = []
         index = {name: price for name, each in guarded.items() if (price := each.severity_price or each.price)}
         for i, instrument in enumerate(state.universe):
@@ -81,7 +81,7 @@ class Marker:
         return Mark(tuple(quotes), verdicts, tick.ts_ns)
 
     def _guarded(
-        self, tick: Tick, params: OracleParams
+        self, state: State, tick: Tick, params: OracleParams
     ) -> tuple[dict[str, GuardedPrice], list[tuple[str, SourceVerdictOf]]]:
         """Guarded price of each name, and what became of each source."""
         rows: dict[str, list[SourcePrice]] = {}
@@ -92,8 +92,9 @@ class Marker:
             rows[name] = []
         guarded: dict[str, GuardedPrice] = {}
         verdicts: list[tuple[str, SourceVerdictOf]] = []
+        derivatives = {each.id for each in state.universe if not isinstance(each, Spot)}
         for name, prices in rows.items():
-            sources = [Source(p.source, p.price, p.age_s, p.origin, p.weight, p.confidence) for p in prices]
+            sources = [Source(p.source, p.price, p.age_s, p.origin, p.weight, p.confidence, p.own_book) for p in prices]
             memory = self._memory.get(name)
             found = guard(
                 sources,
@@ -101,6 +102,7 @@ class Marker:
                 last_price=memory.good_price if memory else None,
                 last_age_s=(tick.ts_ns - memory.good_ns) / 1e9 if memory else 0.0,
                 slow_price=memory.slow if memory else None,
+                own_book_counts=name in derivatives,
             )
             guarded[name] = found
             self.states[name], self.reasons[name] = found.state, found.reason

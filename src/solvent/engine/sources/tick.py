@@ -20,6 +20,8 @@ class SourcePrice(msgspec.Struct, frozen=True, array_like=True, omit_defaults=Tr
     weight: float = 1.0
     confidence: float = 0.0
     """Relative half-width that the source states."""
+    own_book: bool = False
+    """Our own order book: bounded in marks of derivatives, nothing in prices of assets."""
 
 
 class Tick(msgspec.Struct, frozen=True, omit_defaults=True):
