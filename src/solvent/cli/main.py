@@ -26,6 +26,9 @@ COMMANDS: dict[str, Command] = {
     "attack": Command("solvent.cli.attack", "attack_command", "Attack the default venue: what it brings, and guards."),
     "backtest": Command("solvent.cli.backtest", "backtest_command", "Margins of a model or policy against what came."),
     "backup": Command("solvent.cli.backup", "backup_command", "Copy a journal into a file, while it is written to."),
+    "calibrate": Command(
+        "solvent.cli.calibrate", "calibrate_command", "Make a policy from recorded prices, with its evidence."
+    ),
     "chain": Command("solvent.cli.chain", "app", "Run a small chain of your own, or a keeper on any."),
     "collateral": Command(
         "solvent.cli.collateral", "collateral_command", "Which assets may be collateral, on what terms, and why."
