@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from tests.models.hourly_market import made_candles
 
 from solvent.errors import SolventError
-from solvent.models import hourly
+from solvent.models import boosting, hourly
 from solvent.models.backtests.summary import summarise
-from solvent.models.hours import PRICES
+from solvent.models.hours import PRICES, hours
 from solvent.models.walk_forward import FORECASTS
 
 pytest.importorskip("lightgbm", reason="needs the extra `models`")
@@ -86,14 +86,51 @@ def test_the_next_hour_can_be_asked_for() -> None:
     assert (ahead["margin"] > 0).all()
 
 
-def test_a_model_file_stands_for_the_monthly_fits() -> None:
-    text = hourly.trained(CANDLES[: hourly.WARM_UP_HOURS], "BTC")
-    found = hourly.forecast(CANDLES, models=("boosting-fhs", hourly.TEXTBOOK), texts={"BTC": text})
-    scores = {row["model"]: row["pinball"] for row in summarise(found).to_dicts() if row["side"] == "long"}
+@pytest.fixture(scope="module")
+def kept() -> hourly.Kept:
+    """A model that has not seen the last 90 days."""
+    return hourly.trained(CANDLES, "BTC")
+
+
+def test_a_model_file_stands_for_the_monthly_fits(kept: hourly.Kept) -> None:
+    found = hourly.forecast(CANDLES, models=("boosting-fhs", hourly.TEXTBOOK), kept={"BTC": kept})
+    own = found.filter((pl.col("model") == "boosting-fhs") & pl.col("note").is_null())
+    assert own["ts"].min() == CANDLES["ts"][COUNT - hourly.HELD_OUT_HOURS + hourly.RESIDUALS_LEAST]
+    scores = {r["model"]: r["pinball"] for r in summarise(found.filter(pl.col("ts") >= own["ts"].min())).to_dicts()}
     assert scores["boosting-fhs"] < scores[hourly.TEXTBOOK]
-    other = hourly.trained(CANDLES.drop("volume_usd"), "BTC")
-    with pytest.raises(SolventError, match=r"features = .* the frozen list"):
-        hourly.forecast(CANDLES, models=("boosting-fhs",), texts={"BTC": other})
+
+
+def test_a_model_is_made_of_what_came_before_its_day_and_is_the_same_each_time(kept: hourly.Kept) -> None:
+    first = COUNT - hourly.HELD_OUT_HOURS
+    assert kept.learnt_before_ns == CANDLES["ts"].dt.epoch("ns")[first]
+    later = pl.int_range(pl.len()) >= first
+    changed = CANDLES.with_columns(*(pl.col(name) * pl.when(later).then(3.0).otherwise(1.0) for name in PRICES))
+    assert hourly.trained(changed, "BTC") == kept
+    earlier = CANDLES.with_columns(high=pl.col("high") * pl.when(later).then(1.0).otherwise(1.01))
+    assert hourly.trained(earlier, "BTC") != kept, "the control"
+
+
+def test_volume_is_no_part_of_a_kept_model(kept: hourly.Kept) -> None:
+    assert hourly.trained(CANDLES.drop("volume_usd"), "BTC") == kept
+
+
+def test_a_model_of_other_features_is_refused() -> None:
+    rng = np.random.default_rng(0)
+    other = hourly.Kept(boosting.fit(rng.normal(size=(1_000, 2)), rng.normal(size=1_000), ["moon", "tide"]), 0)
+    with pytest.raises(SolventError, match=r"features = moon, tide: the frozen list"):
+        hourly.forecast(CANDLES, models=("boosting-fhs",), kept={"BTC": other})
+
+
+def test_too_short_a_history_trains_no_model() -> None:
+    with pytest.raises(SolventError, match="more than 7920 hours, of which 2160 are held out"):
+        hourly.trained(CANDLES[:7_920], "BTC")
+
+
+def test_the_next_hour_is_the_last_row_of_the_frame(kept: hourly.Kept) -> None:
+    frame = hourly.forecast(CANDLES, kept={"BTC": kept}, ahead=True).filter(pl.col("loss").is_null())
+    found = hourly.next_hour(hours(CANDLES, "BTC", ahead=True), 0.99, kept)
+    assert list(found.margins) == frame["margin"].to_list()
+    assert found.note == frame["note"][0]
 
 
 @given(seed=st.integers(0, 1_000), scale=st.floats(0.05, 5.0))

@@ -6,6 +6,7 @@ and held to it: at most a quarter below it, and exactly it where a feature is mi
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -16,7 +17,7 @@ from solvent.errors import SolventError, problem
 from solvent.models import boosting, drift, har
 from solvent.models.backtests.coverage import promised
 from solvent.models.backtests.scores import pinball
-from solvent.models.features import CORE_GROUPS, HAR_HOURS, chosen, matrix, range_variance
+from solvent.models.features import CORE_GROUPS, FEATURES, HAR_HOURS, chosen, matrix, range_variance
 from solvent.models.hours import HOUR_NS, Hours, assets_of, hours
 from solvent.models.kernel_filters import VARIANCE_LEAST
 from solvent.models.kernel_hourly import ewma_variance, filtered_tail, tracked
@@ -35,6 +36,8 @@ PURGE_HOURS = 1
 """Left out between the last hour learnt from and the first one forecast."""
 RESIDUAL_HOURS = 365 * 24
 RESIDUALS_LEAST = 30 * 24
+HELD_OUT_HOURS = 90 * 24
+"""The newest hours, which a kept model does not learn from: they are its first residuals, and its test."""
 ELASTICITY = 0.9
 """Margins follow sigma^0.9: a forecast of volatility is uncertain, and more so the further it is from usual."""
 DECAY, DECAY_SLOWER, DECAY_SLOWEST = 0.94, 0.97, 0.99
@@ -59,6 +62,18 @@ ALONG_SIGMA = frozenset({TEXTBOOK, "ewma-97-fhs", "garch-t-fhs"})
 """Comparators as the field runs them."""
 ESTIMATED = frozenset({"garch-t-fhs", "boosting-fhs", "mean-fhs", GOVERNED})
 """Those that need the extra `models`."""
+KEPT = tuple(each for each in FEATURES if each.group in CORE_GROUPS and each.group != "liquidity")
+"""What kept models look at: a venue's marks have prices and no volume of the hour."""
+KEPT_FEATURES = tuple(each.name for each in KEPT)
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A boosting model of one asset that is kept in a file and stands for the monthly fits."""
+
+    text: str
+    learnt_before_ns: int
+    """It learnt from hours before this time. It forecasts later ones alone: its residuals on what it has learnt are
+    too small, and so would be margins made of them."""
 
 
 class Margins(msgspec.Struct, frozen=True, eq=False):
@@ -80,14 +95,14 @@ def forecast(
     models: Sequence[str] = (GOVERNED,),
     assets: Sequence[str] | None = None,
     ahead: bool = False,
-    texts: Mapping[str, str] | None = None,
+    kept: Mapping[str, Kept] | None = None,
 ) -> pl.DataFrame:
     """Forecasts of every hour after the warm-up, by each model, both sides: the frame `FORECASTS`, in log returns.
 
     candles: hourly, see `hours`. Hours without a return (gaps, a change of venue) are not in the frame. Where a
     model has no forecast the champion's stands, and `note` says why. ahead: the hour after the last candle is
-    added, its loss null. texts: by asset, a model of `trained` that stands for the monthly fits of boosting; only
-    the hours after those it was trained on are a test of it.
+    added, its loss null. kept: by asset, a model of `trained` that stands for the monthly fits of boosting; where it
+    does not forecast, models made of it have the champion's margin.
 
     Raises
     ------
@@ -98,27 +113,54 @@ def forecast(
     if unknown:
         raise SolventError(*(problem("models", None, "name", name, f"one of {', '.join(MODELS)}") for name in unknown))
     wanted = assets_of(candles) if assets is None else assets
-    given = texts or {}
+    given = kept or {}
     return pl.concat(
         [of_asset(hours(candles, each, ahead=ahead), level, models, given.get(each))[0] for each in wanted]
     )
 
 
-def trained(candles: pl.DataFrame, asset: str) -> str:
-    """The text of a boosting model of all hours of one asset, for a file that a policy names by `boosting.digest`."""
+def trained(candles: pl.DataFrame, asset: str) -> Kept:
+    """A boosting model of one asset's hours but the last 90 days, for a file that a policy names by `boosting.digest`.
+
+    The same candles give the same text on a machine. Raises SolventError for a history that is too short.
+    """
     of = hours(candles, asset)
-    features = chosen(CORE_GROUPS, of)
-    X, y = matrix(of, features), target(of)
+    learnt = len(of) - HELD_OUT_HOURS
+    if learnt <= WARM_UP_HOURS:
+        accepted = f"more than {WARM_UP_HOURS + HELD_OUT_HOURS} hours, of which {HELD_OUT_HOURS} are held out"
+        raise SolventError(problem("candles", None, "ts", f"{asset}: {len(of)} hours", accepted))
+    X, y = matrix(of, KEPT), target(of)
     there = np.isfinite(X).all(axis=1) & np.isfinite(y)
-    return boosting.fit(X[there], y[there], [each.name for each in features])
+    there[learnt - PURGE_HOURS :] = False
+    if np.count_nonzero(there) < boosting.ROWS_LEAST:
+        accepted = f"at least {boosting.ROWS_LEAST} hours with every feature"
+        raise SolventError(problem("candles", None, "high", f"{asset}: {np.count_nonzero(there)}", accepted))
+    text = boosting.fit(X[there], y[there], KEPT_FEATURES)
+    return Kept(text, int(of.ts_ns[learnt]))
 
 
-def of_asset(of: Hours, level: float, models: Sequence[str], text: str | None = None) -> tuple[pl.DataFrame, "Race"]:
+class NextHour(NamedTuple):
+    """The governed margin of one hour, before it."""
+
+    margins: tuple[float, float]
+    """VaR of a long and of a short, in log returns; NaN where not even the champion has one."""
+    note: str | None
+    """Why another model speaks, or what holds the prediction back."""
+
+
+def next_hour(of: Hours, level: float, kept: Kept) -> NextHour:
+    """What `hourly` says of the last hour of `of` (see `hours`, `ahead`), its prediction made with a kept model."""
+    margins = Race(of, level, kept).margins(GOVERNED)
+    note = next((why for where, why in margins.note if where[-1]), None)
+    return NextHour((float(margins.values[-1, 0]), float(margins.values[-1, 2])), note)
+
+
+def of_asset(of: Hours, level: float, models: Sequence[str], kept: Kept | None = None) -> tuple[pl.DataFrame, "Race"]:
     """Forecasts of one asset, and the race that they come from. Raises SolventError where it is too short."""
     if len(of) <= WARM_UP_HOURS:
         accepted = f"more than {WARM_UP_HOURS} hours: what comes before is for warming up"
         raise SolventError(problem("candles", None, "ts", f"{of.asset}: {len(of)} hours", accepted))
-    race = Race(of, level, text)
+    race = Race(of, level, kept)
     core = race.margins(CHAMPION)
     rows = np.isfinite(of.returns) & np.isfinite(core.values[:, 0]) & (np.arange(len(of)) >= WARM_UP_HOURS)
     rows[-1] |= np.isnan(of.close[-1]) and np.isfinite(core.values[-1, 0])
@@ -128,10 +170,10 @@ def of_asset(of: Hours, level: float, models: Sequence[str], text: str | None = 
 class Race:
     """All models of one asset on the same hours; what several of them share is made once."""
 
-    def __init__(self, of: Hours, level: float, text: str | None = None) -> None:
+    def __init__(self, of: Hours, level: float, kept: Kept | None = None) -> None:
         self.of = of
         self.level = level
-        self.text = text
+        self.kept = kept
         self.refits = refits(of.ts_ns)
         self._log_variances: dict[str, F64] = {}
         self._margins: dict[str, Margins] = {}
@@ -250,15 +292,19 @@ def _har_hour(race: Race) -> F64:
 
 
 def _boosting(race: Race) -> F64:
-    features = chosen(CORE_GROUPS, race.of)
-    X = matrix(race.of, features)
-    if race.text is not None:
-        boosting.loaded(race.text, boosting.digest(race.text), race.of.asset, [each.name for each in features])
-        rows = np.isfinite(X).all(axis=1)
-        found = np.full(len(X), np.nan)
-        found[rows] = boosting.predict(race.text, X[rows])
-        return found
-    found, _ = boosting.forecasts(X, target(race.of), race.refits, PURGE_HOURS)
+    if race.kept is not None:
+        return _of_kept(race.of, race.kept)
+    X = matrix(race.of, chosen(CORE_GROUPS, race.of))
+    return boosting.forecasts(X, target(race.of), race.refits, PURGE_HOURS)[0]
+
+
+def _of_kept(of: Hours, kept: Kept) -> F64:
+    boosting.loaded(kept.text, boosting.digest(kept.text), of.asset, KEPT_FEATURES)
+    X = matrix(of, KEPT)
+    rows = np.isfinite(X).all(axis=1) & (of.ts_ns >= kept.learnt_before_ns)
+    found = np.full(len(X), np.nan)
+    if rows.any():
+        found[rows] = boosting.predict(kept.text, X[rows])
     return found
 
 

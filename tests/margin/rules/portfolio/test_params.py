@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +16,14 @@ from solvent.domain.policy import Policy
 from solvent.domain.universe import Universe
 from solvent.errors import SolventError
 from solvent.margin.rules.portfolio import Portfolio
-from solvent.margin.rules.portfolio.params import PortfolioParams, check_params, check_universe, portfolio_params
+from solvent.margin.rules.portfolio.params import (
+    ModelFile,
+    PortfolioParams,
+    check_params,
+    check_universe,
+    portfolio_params,
+    scenario_set,
+)
 
 BUILT_IN = Path(solvent.__file__).parent / "policies" / "portfolio.toml"
 NAN = math.nan
@@ -171,3 +179,33 @@ def test_prepared_tables_are_kept_while_universe_and_policy_stay() -> None:
     kept = rule.fixed(UNIVERSE, given_policy)
     assert rule.prepare(UNIVERSE, market(), given_policy).shared.fixed is kept
     assert rule.fixed(UNIVERSE, policy()) is not kept
+
+
+GOOD_MODEL = {"file": "BTC.lightgbm.txt", "blake2b": "0a" * 32, "learnt_before": "2024-10-03T00:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("file", "../BTC.txt"),
+        ("file", "/etc/passwd"),
+        ("file", ".hidden"),
+        ("blake2b", "0A" * 32),
+        ("blake2b", "0a"),
+        ("learnt_before", "2024-10-03T00:00:00"),
+        ("learnt_before", "yesterday"),
+    ],
+)
+def test_a_model_is_a_plain_file_with_a_hash_and_a_time(field: str, value: str) -> None:
+    assert check_params(PortfolioParams(prediction={"BTC": ModelFile(**GOOD_MODEL)})) == []
+    (found,) = check_params(PortfolioParams(prediction={"BTC": ModelFile(**{**GOOD_MODEL, field: value})}))
+    assert (found.field, found.value) == (f"prediction.BTC.{field}", value)
+
+
+def test_a_model_that_is_named_changes_no_margin() -> None:
+    table = {"prediction": {"BTC": GOOD_MODEL}}
+    named = msgspec.structs.replace(policy(), margin={**policy().margin, **table})
+    assert scenario_set(portfolio_params(named, UNIVERSE), UNIVERSE).moves.tolist() == (
+        scenario_set(portfolio_params(policy(), UNIVERSE), UNIVERSE).moves.tolist()
+    )
+    assert named.digest() != policy().digest()

@@ -1,6 +1,8 @@
 """Parameters of the `portfolio` rule: defaults, what is unsafe in them, and the scenarios they span."""
 
+import re
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from fractions import Fraction
 from math import inf, isfinite, nan
 from typing import Any
@@ -45,6 +47,17 @@ class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Lowest pairwise correlation of their returns."""
 
 
+class ModelFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A predictive model of one asset, by file and hash. It may move parameters, it is no part of a margin."""
+
+    file: str
+    """A plain name: the folder is said where the venue is run."""
+    blake2b: str
+    """BLAKE2b-256 of the file, 64 hexadecimal digits."""
+    learnt_before: str
+    """Time (ISO 8601, UTC) of the first hour that it has not learnt from."""
+
+
 class PortfolioParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Parameters of the rule; defaults are those of semantics, calibration replaces them."""
 
@@ -85,6 +98,8 @@ class PortfolioParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     depeg_factor: float = 4.0
     collateral: dict[str, CollateralTerms] = {}
     """By spot id."""
+    prediction: dict[str, ModelFile] = {}
+    """By asset: what may move its scan range while the venue runs (`solvent up --adaptive`)."""
 
     def collateral_of(self, id: str) -> CollateralTerms:
         """Terms of a spot instrument; `USD` is cash, what is not listed has weight zero."""
@@ -144,6 +159,8 @@ def check_params(params: PortfolioParams, where: str = "policy margin") -> list[
     found += [msgspec.structs.replace(each, field=each.field.replace(".", "_")) for each in tiers]
     for id, terms in p.collateral.items():
         found += _check_collateral(id, terms, where)
+    for asset, model in p.prediction.items():
+        found += _check_model(f"prediction.{asset}", model, where)
     return found
 
 
@@ -201,6 +218,24 @@ def _check_collateral(id: str, terms: CollateralTerms, where: str) -> list[Probl
     if not terms.cap_usd >= 0:
         found.append(problem(where, None, f"{where_id}.cap_usd", terms.cap_usd, "a cap of at least 0"))
     return found
+
+
+def _check_model(field: str, model: ModelFile, where: str) -> list[Problem]:
+    rows: list[tuple[str, str, bool, str]] = [
+        ("file", model.file, bool(re.fullmatch(r"\w[\w.-]*", model.file)), "a file's name without a folder"),
+        ("blake2b", model.blake2b, bool(re.fullmatch(r"[0-9a-f]{64}", model.blake2b)), "64 hexadecimal digits"),
+        ("learnt_before", model.learnt_before, _is_utc(model.learnt_before), "a time such as 2024-10-01T00:00:00Z"),
+    ]
+    return [
+        problem(where, None, f"{field}.{name}", value, accepted) for name, value, good, accepted in rows if not good
+    ]
+
+
+def _is_utc(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).utcoffset() == timedelta(0)
+    except ValueError:
+        return False
 
 
 def check_close_out(params: PortfolioParams, penalty: float, where: str = "policy margin") -> list[Problem]:
