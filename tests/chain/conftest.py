@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.chain.nodes import Anvil, installed, local_rpc
+from tests.chain.venue_desk import Venue, local_venue
 
 from solvent.chain.rpc import Rpc
 
@@ -29,3 +30,16 @@ def node(request: pytest.FixtureRequest) -> Rpc:
         return local_rpc()[1]
     found: Anvil = request.getfixturevalue("anvil")
     return found.rpc
+
+
+@pytest.fixture(scope="session")
+def deployed() -> Venue:
+    """Our contracts on one in-process chain for all tests."""
+    return local_venue(block_time_s=1)[1]
+
+
+@pytest.fixture
+def venue(deployed: Venue) -> Iterator[Venue]:
+    """Our contracts as they were deployed."""
+    with deployed.opened() as found:
+        yield found

@@ -37,6 +37,10 @@ class KeySigner:
         """See `Signer`."""
         return bytes(self._account.sign_transaction(dict(transaction)).raw_transaction)
 
+    def sign_digest(self, digest: bytes) -> bytes:
+        """Signature of 32 bytes that the caller made himself, such as an EIP-712 digest: r, s, v."""
+        return bytes(self._account.unsafe_sign_hash(digest).signature)
+
     def __repr__(self) -> str:
         return f"KeySigner({self.address})"
 
