@@ -46,6 +46,7 @@ COMMANDS: dict[str, Command] = {
     "margin": Command("solvent.cli.margin", "margin_command", "Margin a book once, and explain it."),
     "policies": Command("solvent.cli.policies", "policies_command", "List the ready-made policies, or print one."),
     "policy": Command("solvent.cli.policy", "app", "Changes of a venue's policy: list, propose, approve, withdraw."),
+    "reconcile": Command("solvent.cli.reconcile", "reconcile_command", "Custody against the ledger, asset by asset."),
     "replay": Command("solvent.cli.replay", "replay_command", "A book through recorded prices, and what was lost."),
     "restore": Command("solvent.cli.backup", "restore_command", "Copy a backup into an empty store."),
     "simulate-faults": Command(
