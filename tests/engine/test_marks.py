@@ -244,3 +244,34 @@ def test_minimum_sources_is_the_policys() -> None:
     assert desk.state.quotes[BTC].state == OK
     desk.tick(1)
     assert desk.state.quotes[BTC].state == DEGRADED
+
+
+def test_a_listing_names_whose_prices_count() -> None:
+    desk = Desk(policy_with(limits={"BTC": {"sources": ["north", "south"]}}))
+    said = tuple(SourcePrice(name, "north", price) for name, price in desk.prices.items())
+    forged = tuple(SourcePrice("BTC", name, 90_000.0) for name in ("one", "two", "three"))
+    report = desk.tick(1, sources=(*said, *forged))
+    assert desk.state.quotes[BTC].ticks == round(60_000 / float(desk.state.universe[BTC].tick))
+    verdicts = {each.source: each.rejected for each in report.entries[0].command.sources if each.instrument == BTC}
+    assert verdicts == {"north": "", "one": "not_listed", "two": "not_listed", "three": "not_listed"}
+    desk.tick(1, sources=(*(each for each in said if each.name != "BTC"), *forged))
+    assert desk.state.quotes[BTC].state == 2  # nobody who counts has said anything: halted
+
+    control = Desk()
+    control.tick(1, sources=(*said, *forged))
+    assert control.state.quotes[BTC].ticks != desk.state.quotes[BTC].ticks
+
+
+def test_the_own_book_counts_in_perpetuals_within_bounds_and_not_in_assets() -> None:
+    desk = Desk()
+    said = tuple(SourcePrice(name, "north", price) for name, price in desk.prices.items())
+    own = SourcePrice("BTC", "own book", 61_000.0, own_book=True)
+    report = desk.tick(1, sources=(*said, own))
+    (verdict,) = [each for each in report.entries[0].command.sources if each.source == "own book"]
+    assert verdict.rejected == "own_book"
+    assert desk.state.quotes[BTC].ticks == round(60_000 / float(desk.state.universe[BTC].tick))
+    perp = (SourcePrice("BTC/USDC:USDC", "north", 60_000.0), SourcePrice("BTC/USDC:USDC", "x", 61_000.0, own_book=True))
+    desk.tick(1, sources=(*said, *perp))
+    assert desk.state.quotes[PERP].ticks == 600_000
+    named = desk.tick(1, sources=(*said, *perp)).entries[0].command.sources
+    assert [each.rejected for each in named if each.source == "x"] == [""]

@@ -130,7 +130,9 @@ class NoProfitMachine(RuleBasedStateMachine):
         small = c.Deposit(self.ours[which], asset, min(size, 10**7), f"transfer-{number}")
         self.send(small, "operator", "custodian")
 
-    @rule(payer=who, payee=who, asset=assets, part=parts, size=sizes)
+    @rule(
+        payer=st.sampled_from((0, 3, 0, 3, 1)), payee=st.sampled_from((3, 0, 2)), asset=assets, part=parts, size=sizes
+    )
     def transfer(self, payer: int, payee: int, asset: int, part: float, size: int) -> None:
         atoms = max(0, self.state.balance(self.ours[payer], asset))
         self.own(c.Transfer(self.ours[payer], self.ours[payee], asset, int(atoms * part) or size), payer)
@@ -159,7 +161,13 @@ class NoProfitMachine(RuleBasedStateMachine):
         sides = (maker, account) if sells else (account, maker)
         self.fill(i, *sides, self.lots(i, account, part) or 1, -off if sells else off)
 
-    @rule(asset=st.sampled_from((USDT, BTC, DOT)), buyer=who, seller=who, size=sizes, off=st.floats(-0.03, 0.03))
+    @rule(
+        asset=st.sampled_from((USDT, BTC, DOT)),
+        buyer=who,
+        seller=who,
+        size=st.integers(1, 10**7),
+        off=st.floats(-0.03, 0.03),
+    )
     def swap(self, asset: int, buyer: int, seller: int, size: int, off: float) -> None:
         self.fill(asset, self.ours[buyer], self.ours[seller], size, off)
 
@@ -255,7 +263,8 @@ def test_no_sequence_brings_anything() -> None:
         e.OrdersCancelled,
         e.Settled,
     )
-    assert all(NoProfitMachine.came[kind] >= STEPS // 400 for kind in wanted), NoProfitMachine.came
+    few = {kind.__name__: came for kind in wanted if (came := NoProfitMachine.came[kind]) < STEPS // 400}
+    assert not few, few
 
 
 def _atoms_up(pool: shares.Pool, given: int) -> int:

@@ -233,9 +233,10 @@ class Engine:
 
         A tick older than the last mark marks nothing. Nobody is liquidated at marks too old to count.
         """
-        oracle, before_ns = self.risk.parameters().oracle, self.state.marked_ns
-        late = tick.ts_ns < before_ns
-        mark = self.run(c.Mark((), (), tick.ts_ns) if late else self.marker.mark(self.state, tick, oracle))
+        params, before_ns = self.risk.parameters(), self.state.marked_ns
+        oracle, late = params.oracle, tick.ts_ns < before_ns
+        seen = c.Mark((), (), tick.ts_ns) if late else self.marker.mark(self.state, tick, oracle, params.sources())
+        mark = self.run(seen)
         entries = self._timed(tick, before_ns)
         if self.state.adaptive is not None and self.state.adaptive.ramps:
             entries.append(self.run(c.RampPolicy()))

@@ -2,6 +2,7 @@
 
 import math
 from collections import deque
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -17,6 +18,11 @@ from solvent.valuation.guards import SourceVerdict as SourceVerdictOf
 
 SETTLEMENT_WINDOW_NS = 1_800 * 10**9
 """Expiry settles at the mean of the index over the last 30 minutes."""
+
+
+NOT_LISTED = "not_listed"
+"""The listing names other sources."""
+NOBODY: Mapping[str, Sequence[str]] = {}
 
 
 class _Memory:
@@ -53,9 +59,16 @@ class Marker:
             if isinstance(instrument, Spot) and name != USD:
                 self._sourced.add(name)
 
-    def mark(self, state: State, tick: Tick, params: OracleParams) -> Mark:
-        """The command that marks every instrument whose quote changes with this tick."""
-        guarded, found = self._guarded(state, tick, params)
+    def mark(
+        self, state: State, tick: Tick, params: OracleParams, sources: Mapping[str, Sequence[str]] = NOBODY
+    ) -> Mark:
+        """The command that marks every instrument whose quote changes with this tick.
+
+        sources: whose prices of a name count, where its listing says so.
+        """
+        heard, unheard = _listed(tick, sources)
+        guarded, found = self._guarded(state, heard, params)
+        found += unheard
         quotes: list[Quote] = []
         index = {name: price for name, each in guarded.items() if (price := each.severity_price or each.price)}
         for i, instrument in enumerate(state.universe):
@@ -186,3 +199,13 @@ class Marker:
         usd = float(black76.price(forward, float(option.strike), years, np.array(option.call), vol))
         ticks = int(usd / (forward if option.inverse else 1.0) / float(option.tick))
         return Quote(i, ticks, ticks, status, confidence, vol_e9=round(vol * 1e9), forward_ticks=round(forward * 1e6))
+
+
+def _listed(tick: Tick, sources: Mapping[str, Sequence[str]]) -> tuple[Tick, list[tuple[str, SourceVerdictOf]]]:
+    """The tick without prices of sources that a listing does not name, and those."""
+    wrong = [each for each in tick.prices if each.name in sources and each.source not in sources[each.name]]
+    if not wrong:
+        return tick, []
+    kept = tuple(each for each in tick.prices if each not in wrong)
+    verdicts = [(p.name, SourceVerdictOf(p.source, p.price, p.age_s, NOT_LISTED)) for p in wrong]
+    return msgspec.structs.replace(tick, prices=kept), verdicts

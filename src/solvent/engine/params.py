@@ -104,13 +104,19 @@ class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     second_person_usd: int | None = None
     """Larger deposits wait until another operator confirms them; None: one is enough."""
 
+    sources: tuple[str, ...] | None = None
+    """Whose prices of it count; None: everybody's."""
+
     def check(self, where: str) -> list[Problem]:
-        """Caps below zero."""
-        return [
+        """Caps below zero, sources without a name."""
+        found = [
             problem(where, None, field, value, "0 or more, or nothing for no cap")
             for field, value in msgspec.structs.asdict(self).items()
-            if value is not None and value < 0
+            if isinstance(value, int) and value < 0
         ]
+        if self.sources is not None and not (self.sources and all(self.sources)):
+            found.append(problem(where, None, "sources", self.sources, "names, or nothing for all sources"))
+        return found
 
 
 class EngineParams(msgspec.Struct, frozen=True):
@@ -120,6 +126,10 @@ class EngineParams(msgspec.Struct, frozen=True):
     liquidation: LiquidationParams
     pools: PoolParams
     limits: dict[str, Limit]
+
+    def sources(self) -> dict[str, tuple[str, ...]]:
+        """Whose prices count, by id, where a listing names them."""
+        return {id: limit.sources for id, limit in self.limits.items() if limit.sources}
 
     @classmethod
     def of(cls, policy: Policy, universe: Universe) -> "EngineParams":

@@ -248,7 +248,7 @@ def _caught_up(engine: Engine, ticks: Sequence[Tick]) -> int:
     assert engine.risk.params is not None
     engine.marker = Marker()
     for tick in (ticks[0], *ticks[:done]):
-        engine.marker.mark(engine.state, tick, engine.risk.params.oracle)
+        engine.marker.mark(engine.state, tick, engine.risk.params.oracle, engine.risk.params.sources())
     return done
 
 
