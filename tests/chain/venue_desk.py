@@ -32,7 +32,8 @@ def key(name: str) -> KeySigner:
 class Venue:
     """WETH and WBTC as collateral, one perpetual on ether; three signers of whom two suffice."""
 
-    def __init__(self, rpc: Rpc) -> None:
+    def __init__(self, rpc: Rpc, owner: str = "") -> None:
+        """owner: who seals, where that is not the deployer."""
         self.rpc = rpc
         self.chain_id = number(rpc.call("eth_chainId"))
         self.desks: dict[str, Desk] = {}
@@ -47,6 +48,7 @@ class Venue:
             settlement=self.usdc.address,
             signers=tuple(each.address for each in self.signers),
             threshold=2,
+            owner=owner,
             publishers=(key("publisher").address,),
             guardians=(key("guardian").address,),
             collaterals=(
@@ -110,6 +112,12 @@ class Venue:
         self.mark = msgspec.structs.replace(self.mark, price=prices.get("mark", self.mark.price), funding_index=index)
         push = Push(block_at(self.rpc).timestamp + 1, updates_of(self.prices, [self.mark]))
         push_prices(self.deployer, self.found, push, signed_by(self.signers[:2], push, self.found))
+
+    def later(self, seconds: int, **prices: int) -> None:
+        """Let time pass, then push prices of now."""
+        self.rpc.call("evm_increaseTime", seconds)
+        self.mine()
+        self.push(**prices)
 
     def account(self, name: str, sub: int = 0) -> int:
         return int(key(name).address, 16) * 256 + sub
