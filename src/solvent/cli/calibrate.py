@@ -134,8 +134,5 @@ def parts(found: "Calibration") -> list[Any]:
         for group in found.groups
     ]
     lines += [plain(f"left out: {asset}: {why}") for asset, why in found.left_out.items()]
-    lines += [
-        Text.assemble(("failed ", "red"), plain(f"{each.asset} {each.side} {each.criterion}: {each.value}"))
-        for each in found.failed
-    ]
+    lines += [Text.assemble(("failed ", "red"), plain(f"{each.name}: {each.value}")) for each in found.failed]
     return [table, *lines, Text("beyond: losses above the stack's margin, and how many Kupiec's test accepts", "dim")]

@@ -152,10 +152,7 @@ def model_parameters(wanted: Wanted) -> str:
 
 def refusals(failed: Sequence[Failure], file: str) -> list[Problem]:
     """Failed criteria as the problems that refuse a policy, and the way round."""
-    found = [
-        problem(file, None, f"{each.asset} {each.side} {each.criterion}".strip(), each.value, each.accepted)
-        for each in failed
-    ]
+    found = [problem(file, None, each.name, each.value, each.accepted) for each in failed]
     return [*found, problem("calibrate", None, "--override", "empty", "a reason, or --assets without those above")]
 
 
@@ -312,7 +309,7 @@ def policy_table(
     horizon = f"{wanted.horizon_days} days" if wanted.horizon_days else "liquidity tier"
     notes = f"Other parameters as {base.label}."
     if wanted.override.strip():
-        names = sorted({f"{each.asset} {each.side} {each.criterion}".strip() for each in failed})
+        names = sorted(each.name for each in failed)
         notes += f" Override: {wanted.override.strip()} (failed: {'; '.join(names) or 'nothing'})."
     rest: dict[str, Any] = msgspec.to_builtins(base)
     return rest | {

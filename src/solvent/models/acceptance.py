@@ -32,6 +32,11 @@ class Failure(NamedTuple):
     value: str
     accepted: str
 
+    @property
+    def name(self) -> str:
+        """Asset, side and criterion, as far as there are any."""
+        return " ".join(each for each in (self.asset, self.side, self.criterion) if each)
+
 
 class Tested(NamedTuple):
     """One test of one asset and side."""

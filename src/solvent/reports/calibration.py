@@ -181,7 +181,7 @@ def failed_notes(found: Calibration) -> list[str]:
     """What failed and why the policy was written all the same."""
     if not found.failed:
         return []
-    names = "; ".join(f"{each.asset} {each.side} {each.criterion}".strip() for each in found.failed)
+    names = "; ".join(each.name for each in found.failed)
     return [f"Written in spite of {names}, because: {found.wanted.override.strip()}."]
 
 
