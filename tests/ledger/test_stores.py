@@ -348,3 +348,8 @@ def test_any_sql_shell_can_read_it(server: Server) -> None:
     assert row is not None
     assert row[:3] == (0, "owner", "custodian")
     assert row[3] == {"type": "Deposit", "account": 0, "asset": 0, "atoms": 10**12, "reference": "wire-1"}
+
+
+def test_an_address_is_shown_without_its_password() -> None:
+    assert postgres.shown("postgresql://engine:hush@db:5432/venue") == "postgresql://engine@db:5432/venue"
+    assert postgres.shown("postgresql://engine@/venue?host=/run/pg") == "postgresql://engine@/venue?host=/run/pg"

@@ -201,6 +201,7 @@ def tick_figures(view: View) -> dict[str, Any]:
 def print_summary(console: Console, summary: "Summary", store: str) -> None:
     """The figures of the run, and where its journal is."""
     from solvent.cli.summary import figures_table
+    from solvent.ledger.postgres import is_postgres, shown
 
     console.print(figures_table(summary))
     console.print(f"state hash {summary.state_hash}", style="dim")
@@ -208,4 +209,6 @@ def print_summary(console: Console, summary: "Summary", store: str) -> None:
     place = "kept in memory only"
     if path.is_file():
         place = f"journal {store}, {path.stat().st_size / 1e6:,.1f} MB: the next run goes on from there"
+    elif is_postgres(store):
+        place = f"journal {shown(store)}: the next run goes on from there"
     console.print(Text(printable(place)), soft_wrap=True)

@@ -101,6 +101,12 @@ def is_postgres(store: str) -> bool:
     return store.startswith(SCHEMES)
 
 
+def shown(store: str) -> str:
+    """The address without its password."""
+    user, at, rest = store.partition("@")
+    return f"{user.rpartition(':')[0] if user.count(':') > 1 else user}{at}{rest}"
+
+
 class PostgresJournal:
     """A `Journal` in a PostgreSQL database, in the schema `solvent`.
 
