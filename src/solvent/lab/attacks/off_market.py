@@ -4,12 +4,8 @@ Losses to learn from: trades between accounts of one person at a made-up price m
 an account that may withdraw it, and what the loser cannot pay is left with the venue.
 """
 
-from contextlib import AbstractContextManager, ExitStack
-from typing import Any
-from unittest.mock import patch
-
 from solvent.engine.decide import trading
-from solvent.lab.attacks.attack import Attack
+from solvent.lab.attacks.attack import Attack, off
 from solvent.lab.attacks.scene import BTC_PERP, USDC, Scene, default_policy
 
 OFF = 1.45
@@ -25,17 +21,11 @@ def play(scene: Scene) -> None:
     scene.leave()
 
 
-def _ungated() -> AbstractContextManager[Any]:
-    stack = ExitStack()
-    stack.enter_context(patch.object(trading, "_gate", lambda *_: ()))
-    return stack
-
-
 ATTACK = Attack(
     name="off-market-trade",
     guard="price band around the guarded mark; both sides of a fill pass the margin gate",
     control="price_band = 0.5, no gate on fills",
     play=play,
     unguarded=lambda: Scene(default_policy(liquidation={"price_band": 0.5})),
-    switch=_ungated,
+    switch=off(trading, "_gate", lambda *_: ()),
 )
