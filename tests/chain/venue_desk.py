@@ -55,7 +55,9 @@ class Venue:
                 Collateral(symbol="WETH", token=self.weth.address, **weights, **caps),
                 Collateral(symbol="WBTC", token=self.wbtc.address, **weights, **caps),
             ),
-            markets=(PerpetualMarket(symbol="ETH-PERP", multiplier=1, maintenance_bps=500, initial_bps=1_000),),
+            markets=(
+                PerpetualMarket(symbol="ETH-PERP", multiplier=1, lot="0.001", maintenance_bps=500, initial_bps=1_000),
+            ),
             bounds=(
                 Bounds(parameter="weight_maintenance_bps", lowest=5_000, highest=9_000, step_least=200, delay_s=3_600),
             ),

@@ -57,6 +57,7 @@ def deploy(desk: Desk, plan: Plan, keep: Keep, started: Deployment | None = None
         checksum(plan.settlement),
         tuple(each.symbol for each in plan.collaterals),
         tuple(each.symbol for each in plan.markets),
+        tuple(each.lot for each in plan.markets),
     )
     if at.chain_id != desk.chain_id:
         raise SolventError(problem("deployment", None, "chain_id", desk.chain_id, f"{at.chain_id}, where it was begun"))

@@ -39,6 +39,8 @@ class PerpetualMarket(_Plain, frozen=True):
     multiplier: int
     maintenance_bps: int
     initial_bps: int
+    lot: str = "1"
+    """Coins of the underlying in a lot, such as 0.001."""
     band_bps: int = 300
     fee_most_bps: int = 50
     open_interest_cap: int = 10**9
@@ -127,6 +129,8 @@ class Deployment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     collaterals: tuple[str, ...] = ()
     """Symbols, in order of their numbers."""
     markets: tuple[str, ...] = ()
+    lots: tuple[str, ...] = ()
+    """Coins in a lot of each market."""
     steward: str = ""
     prices: str = ""
     pool: str = ""
