@@ -12,6 +12,7 @@ from tests.reference.world import World
 from solvent.domain.owners import MARKET
 
 E9 = 10**9
+FAINT_USD = Fraction(1, 10**9)
 
 
 def legs_of(world: World, account: int) -> dict[int, int]:
@@ -22,10 +23,16 @@ def legs_of(world: World, account: int) -> dict[int, int]:
     return {i: q for i, q in lots.items() if q and i != payment and not shut(world, i)}
 
 
+def exposure(world: World, i: int) -> Fraction:
+    """USD of a lot; none where a float cannot tell an option's delta from zero, which could cost it a tick."""
+    usd: Fraction = world.market.exposure[i]
+    return Fraction(0) if i in world.faint and usd < FAINT_USD else usd
+
+
 def impact_e9(world: World, i: int, lots: int) -> int:
     """Y σ sqrt(Q / V), up to 1e-9, capped; Q with what the outside market took of it since the mark."""
     p, market = world.parameters.liquidation, world.market
-    size = abs(lots) * market.exposure[i] + world.taken_usd.get(i, Fraction(0))
+    size = abs(lots) * exposure(world, i) + world.taken_usd.get(i, Fraction(0))
     volume = market.volume[market.terms[i].asset] or p["volume_usd_daily_default"]
     square = (p["impact_factor"] * p["volatility_daily"] * E9) ** 2 * size / volume
     root = isqrt(floor(square))
@@ -38,7 +45,7 @@ def fill_ticks(world: World, i: int, lots: int, impact: int) -> int:
     mark = base = market.quotes[i].ticks
     if each.form == "option":
         tick_usd = each.factor * market.atom_usd[each.payer]
-        base = ceil(market.exposure[i] / tick_usd)
+        base = ceil(exposure(world, i) / tick_usd)
     worse = ceil(Fraction(base * impact, E9))
     return max(0 if each.form == "option" else 1, mark - worse if lots > 0 else mark + worse)
 
@@ -75,7 +82,7 @@ def close(world: World, account: int, i: int, lots: int, impact: int, atoms: int
     else:
         buyer, seller = (MARKET, account) if lots > 0 else (account, MARKET)
         trade(world, buyer, seller, i, abs(lots), fill_ticks(world, i, lots, impact), forced=True)
-    world.taken_usd[i] = world.taken_usd.get(i, Fraction(0)) + abs(lots) * world.market.exposure[i]
+    world.taken_usd[i] = world.taken_usd.get(i, Fraction(0)) + abs(lots) * exposure(world, i)
     return lots
 
 

@@ -181,7 +181,7 @@ def deleverage(world: World, command: c.Deleverage, plan: Plan) -> None:
     found = actionable(world, account)
     exact = _bankruptcy_ticks(world, account, i, lots, found.equity)
     ticks = exact
-    if plan.price_ticks:  # shares of the legs come from floats: a whole tick may fall on the other side
+    if plan.price_ticks is not None:  # shares of the legs come from floats: a whole tick may fall on the other side
         judge(abs(plan.price_ticks - exact) <= 1 + abs(exact) // 10**9, f"bankruptcy price {plan.price_ticks}: {exact}")
         ticks = plan.price_ticks
     closed = _chosen(world, account, i, lots, ticks)

@@ -53,7 +53,15 @@ def verdict(world: World, account: int) -> Verdict:
 
 
 def assess(market: Market, row: Row, orders: list[OpenedOrder]) -> Verdict:
-    """Terms 1 to 9."""
+    """Terms 1 to 9; what was asked before at the same market is not computed again."""
+    key = tuple(row.balances.items()), tuple(row.positions.items()), tuple(orders)
+    if key not in market.assessed:
+        market.assessed[key] = _assess(market, row, orders)
+    found: Verdict = market.assessed[key]
+    return found
+
+
+def _assess(market: Market, row: Row, orders: list[OpenedOrder]) -> Verdict:
     held = _Held(market, row)
     p = market.parameters
     plain = held.risk(held.scan({}), "short_option_maintenance")
@@ -79,6 +87,7 @@ class _Held:
 
     def __init__(self, market: Market, row: Row) -> None:
         self.market, self.row = market, row
+        self._losses: dict[str, list[Fraction]] = {}
         self.net: dict[int, int] = defaultdict(int)
         """n_c: balance and unsettled profit settled in c, netted before the sign is taken."""
         for c, atoms in row.balances.items():
@@ -124,6 +133,11 @@ class _Held:
 
     def losses(self, asset: str) -> list[Fraction]:
         """-G_u(s)."""
+        if asset not in self._losses:
+            self._losses[asset] = self._losses_of(asset)
+        return self._losses[asset]
+
+    def _losses_of(self, asset: str) -> list[Fraction]:
         found = [-self.linear.get(asset, Fraction(0)) * move for move in self.market.moves[asset]]
         for i, q in self.options():
             if self.market.terms[i].asset == asset:

@@ -3,6 +3,7 @@
 from fractions import Fraction
 from functools import cached_property
 from math import ceil, floor
+from typing import Any
 
 from tests.reference import options
 from tests.reference.parameters import Parameters
@@ -24,6 +25,8 @@ class Market:
         self.quotes = [quotes[i] for i in range(size)]
         self.price = [each.ticks * t.tick for each, t in zip(self.quotes, self.terms, strict=True)]
         self.slow = [(each.slow_ticks or each.ticks) * t.tick for each, t in zip(self.quotes, self.terms, strict=True)]
+        self.assessed: dict[Any, Any] = {}
+        """Verdicts at this market by what is held."""
         self.assets = list(dict.fromkeys(each.asset for each in self.terms))
         self.index = {asset: self._of_asset(asset, self.price) for asset in self.assets}
         self.slow_index = {asset: self._of_asset(asset, self.slow) for asset in self.assets}

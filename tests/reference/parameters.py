@@ -51,6 +51,7 @@ class Parameters:
             (Fraction(1, 10), Fraction(3, 10), Fraction(1)),
             (Fraction(0), Fraction(1, 2), Fraction(1), Fraction(2)),
         )
+        self._read: dict[str, dict[str, Any]] = {}
         self._collateral = dict(margin.get("collateral", {}))
         self.liquidation = _fractions(LIQUIDATION, liquidation)
         self.split = _fractions(SPLIT, liquidation.get("split", {}))
@@ -77,6 +78,11 @@ class Parameters:
 
     def collateral(self, id: str) -> dict[str, Any]:
         """Rates of a balance; an asset that is not listed has weight zero, USD is cash."""
+        if id not in self._read:
+            self._read[id] = self._collateral_of(id)
+        return self._read[id]
+
+    def _collateral_of(self, id: str) -> dict[str, Any]:
         default: dict[str, Any] = dict.fromkeys(COLLATERAL, 0.0) if id == "USD" else {}
         table = self._collateral.get(id, default)
         found: dict[str, Any] = _fractions(COLLATERAL, table)
