@@ -76,6 +76,13 @@ def test_fields_are_readable(type: str, fields: dict[str, object]) -> None:
     assert first(type).fields == fields
 
 
+def test_custody_is_in_coins() -> None:
+    assert first("DepositHeld").fields == {
+        "account": "maker", "asset": "USDC", "amount": "10000000", "reference": "wire-90", "by": "ada",
+    }  # fmt: skip
+    assert first("Reconciled").fields == {"asset": "USDC", "custody": "0.000005", "ledger": "0.000006"}
+
+
 def test_rows_balance_as_events_do() -> None:
     for row in decoded():
         for moved, what in ((row.postings, "amount"), (row.legs, "quantity"), (row.legs, "quote")):

@@ -191,7 +191,7 @@ def _scaled(value: int, decimals: int) -> str:
 def _fields(struct: msgspec.Struct, names: Names) -> Fields:
     """The fields of an event, a quote or an order by readable names; what is unset is left out."""
     found: Fields = {}
-    instrument = getattr(struct, "instrument", -1)
+    instrument = getattr(struct, "instrument", getattr(struct, "asset", -1))
     index = instrument if isinstance(instrument, int) else -1
     for field in msgspec.structs.fields(struct):
         name, value = field.name, getattr(struct, field.name)
@@ -216,6 +216,8 @@ def _readable(name: str, value: Any, instrument: int, names: Names) -> tuple[str
         return name.replace("price_ticks", "price").replace("ticks", "price"), names.price(instrument, value)
     if name.endswith("lots"):
         return name.replace("lots", "quantity"), names.quantity(instrument, value)
+    if name == "atoms":
+        return "amount", names.quote(instrument, value)
     if name.endswith("_atoms"):
         return name.removesuffix("_atoms"), names.quote(instrument, value)
     if name.endswith("_ns"):
