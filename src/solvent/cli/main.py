@@ -35,6 +35,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "compare": Command("solvent.cli.compare", "compare_command", "The same accounts under several policies."),
     "conform": Command("solvent.cli.conform", "conform_command", "Run reference vectors against our functions."),
+    "deposits": Command("solvent.cli.deposits", "app", "Deposits that wait for a second person: list, confirm, drop."),
     "disclose": Command("solvent.cli.disclose", "app", "Regulators' forms: PFMI, auth.066, EMIR, model documentation."),
     "fetch": Command("solvent.cli.fetch", "fetch_command", "Write candles of an exchange to a file."),
     "journal": Command("solvent.cli.journal", "app", "Verify, export or watch a journal."),
