@@ -247,27 +247,23 @@ def forecast_paths(
     progress: Progress = lambda line: None,
 ) -> dict[str, calibration.Path]:
     """Forecasts of every asset, in several processes where that pays."""
-    tasks = [(each, level, horizons[each.asset]) for each in series.values()]
-    tasks.sort(key=lambda task: (task[0].pegged, -len(task[0].returns)))
+    tasks = [
+        (each, level, horizons[each.asset], min(TESTED_MOST_DAYS, len(each.returns) - LEAST_RETURNS))
+        for each in sorted(series.values(), key=lambda each: (each.pegged, -len(each.returns)))
+    ]
     count = min(workers or len(os.sched_getaffinity(0)), len(tasks))
     found: dict[str, calibration.Path] = {}
     if count == 1 or len(tasks) < PROCESSES_FROM:
         for task in tasks:
             progress(task[0].asset)
-            found[task[0].asset] = _path(task)
+            found[task[0].asset] = calibration.forecast_path(*task)
         return found
     # Spawned, not forked: polars and numba hold threads that a fork would lose.
     with ProcessPoolExecutor(count, multiprocessing.get_context("spawn")) as pool:
-        for path in pool.map(_path, tasks):
+        for path in pool.map(calibration.forecast_path, *zip(*tasks, strict=True)):
             found[path.asset] = path
             progress(f"{path.asset}: {len(found)} of {len(tasks)}")
     return found
-
-
-def _path(task: tuple[Series, float, int]) -> calibration.Path:
-    series, level, bars = task
-    tested = min(TESTED_MOST_DAYS, len(series.returns) - LEAST_RETURNS)
-    return calibration.forecast_path(series, level, bars, tested)
 
 
 def _looked_through(moves: Mapping[str, Move], facts: Mapping[str, Facts]) -> dict[str, Move]:
