@@ -10,13 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from solvent.domain import commands as c
-from solvent.domain.adaptive import Adaptive, AdaptiveParams, Change, Evidence, PendingChange
+from solvent.domain.adaptive import Adaptive, AdaptiveParams, Change, Evidence, Forecast, PendingChange
 from solvent.domain.commands import Quote
 from solvent.domain.policy import Policy
 from solvent.domain.symbols import instrument
 from solvent.engine.adaptive.history import BAR_S, Closes, History
 from solvent.engine.adaptive.parameters import with_values
-from solvent.engine.adaptive.proposer import RANGE_MOST, Prediction, Sight, TailProposer, within_band
+from solvent.engine.adaptive.proposer import (
+    OTHER_MODEL,
+    RANGE_MOST,
+    STALE,
+    Prediction,
+    Sight,
+    TailProposer,
+    within_band,
+)
 from solvent.engine.adaptive.tails import Walk
 from solvent.engine.files import read_policy
 from solvent.errors import SolventError
@@ -110,33 +118,66 @@ def test_a_margin_covers_a_day_by_the_square_root_of_time() -> None:
 # ---- the band
 
 
+NAMED, OTHER = "ab" * 32, "cd" * 32
+
+
+def prediction(margin: float, ts_ns: int = 100, **more: Any) -> Prediction:
+    return Prediction(margin, ts_ns, more.pop("lasts_ns", 10), NAMED, "0" * 64, **more)
+
+
+def naming(policy: Policy, blake2b: str = NAMED) -> Policy:
+    """A policy that names a model of BTC."""
+    row = {"file": "BTC.txt", "blake2b": blake2b, "learnt_before": "2024-01-01T00:00:00Z"}
+    return msgspec.structs.replace(policy, margin={**policy.margin, "prediction": {"BTC": row}})
+
+
 @given(st.floats(0.001, 0.5), st.floats(0.0, 2.0), st.integers(-5, 20))
 def test_predictions_move_margin_within_their_band_or_upward(core: float, said: float, age: int) -> None:
-    found = within_band(core, Prediction(said, 100 - age), 100, 10)
+    found = within_band(core, prediction(said, 100 - age), 100)
     if not 0 <= age <= 10:
         assert found == core
     else:
         assert found == max(said, 0.75 * core)
 
 
-@pytest.mark.parametrize("prediction", [None, Prediction(math.nan, 100), Prediction(math.inf, 100)])
-def test_missing_features_give_the_core(prediction: Prediction | None) -> None:
-    assert within_band(0.1, prediction, 100, 10) == 0.1
+@pytest.mark.parametrize("margin", [math.nan, math.inf])
+def test_missing_features_give_the_core(margin: float) -> None:
+    assert within_band(0.1, prediction(margin), 100) == 0.1
 
 
 def test_a_prediction_stands_in_the_evidence_beside_the_core() -> None:
-    history, seen = history_of(BTC=noise(0.001)), sight()
+    history, seen = history_of(BTC=noise(0.001)), sight(naming(read_policy("portfolio")))
+    rows = {}
+    for name, said in (
+        ("low", prediction(0.0, seen.ts_ns)),
+        ("high", prediction(0.7, seen.ts_ns, note="why")),
+        ("stale", prediction(0.7, seen.ts_ns - 11)),
+        ("other", prediction(0.7, seen.ts_ns)._replace(model=OTHER)),
+        ("silent", prediction(math.nan, seen.ts_ns, note="no candle of the last hour")),
+    ):
+        found = TailProposer(MODEL, lambda asset, side, said=said: said).evidence(history, seen)
+        assert found is not None
+        rows[name] = found.rows[0]
     plain = TailProposer(MODEL).evidence(history, seen)
-    low = TailProposer(MODEL, lambda asset, side: Prediction(0.0, seen.ts_ns)).evidence(history, seen)
-    high = TailProposer(MODEL, lambda asset, side: Prediction(0.7, seen.ts_ns)).evidence(history, seen)
-    stale = TailProposer(MODEL, lambda asset, side: Prediction(0.7, 0)).evidence(history, seen)
     assert plain is not None
-    assert low is not None
-    assert high is not None
-    assert plain.rows[0].prediction is None
-    assert low.rows[0].margin == low.rows[0].prediction == 0.75 * plain.rows[0].core
-    assert high.rows[0].margin == 0.7
-    assert stale == plain
+    core = plain.rows[0]
+    assert (core.prediction, core.forecast) == (None, None)
+    assert rows["low"].margin == rows["low"].prediction == 0.75 * core.core
+    assert rows["high"].margin == 0.7
+    assert rows["high"].forecast == Forecast(seen.ts_ns, NAMED, "0" * 64, 0.7, "why")
+    for name, note in (("stale", STALE), ("other", OTHER_MODEL), ("silent", "no candle of the last hour")):
+        assert msgspec.structs.replace(rows[name], forecast=None) == core
+        assert rows[name].forecast is not None
+        assert (rows[name].forecast.margin, rows[name].forecast.note) == (None, note)
+
+
+def test_a_proposal_says_in_words_which_model_moved_it() -> None:
+    history = history_of(BTC=noise(0.001))
+    seen = sight(naming(read_policy("portfolio")))
+    said = prediction(0.4, seen.ts_ns)
+    (command,) = TailProposer(MODEL, lambda asset, side: said).propose(history, seen)
+    assert isinstance(command, c.ProposePolicy)
+    assert f"by model {NAMED[:8]} 40.0%" in command.evidence.reason
 
 
 # ---- proposals

@@ -1,5 +1,6 @@
 """`solvent train`: models of the next hour from recorded candles, as files that a policy names by their hash."""
 
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +24,7 @@ def train_command(
     out: Annotated[Path, typer.Option(help="Folder for the model files; made if needed.")],
     policy: Annotated[str, typer.Option(help="Name or TOML file of a policy that is to name the models.")] = "",
     policy_out: Annotated[Path | None, typer.Option(help="Where that policy is written.")] = None,
+    end: Annotated[str, typer.Option("--to", help="Last day to look at; by default the last one of the data.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="A row a model as JSON.")] = False,
 ) -> None:
     """Train a model of the next hour's variance for each asset, and test it on the 90 days that it did not see.
@@ -44,7 +46,7 @@ def train_command(
     model_files.check_installed("train")
     base = read_policy(policy) if policy else None
     wanted = tuple(names(assets))
-    candles = read_candles(data, wanted)
+    candles = read_candles(data, wanted, end_ns=end_ns(end))
     with console_errors().status("training"):
         models = model_files.trained(candles, wanted)
         rows = [tested(candles, asset, model) for asset, model in models.items()]
@@ -60,6 +62,17 @@ def train_command(
         typer.echo(f"wrote {out / model_files.named(asset, model).file}")
     if policy_out is not None:
         typer.echo(f"wrote {policy_out}")
+
+
+def end_ns(day: str) -> int | None:
+    """The last nanosecond of a day in UTC; None for no day. Raises SolventError for what is none."""
+    if not day:
+        return None
+    try:
+        midnight = datetime.combine(date.fromisoformat(day) + timedelta(days=1), time(), UTC)
+    except (ValueError, OverflowError):
+        raise SolventError(problem("train", None, "--to", day, "a date such as 2024-12-31")) from None
+    return int(midnight.timestamp()) * 10**9 - 1
 
 
 def tested(candles: "pl.DataFrame", asset: str, model: "Model") -> dict[str, Any]:

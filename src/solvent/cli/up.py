@@ -72,6 +72,13 @@ def up_command(
     adaptive_every: Annotated[
         int, typer.Option(min=1, max=1_000_000, help="Ticks from one look at the evidence to the next.")
     ] = 12,
+    models: Annotated[
+        str | None,
+        typer.Option(help="Folder of the models that the policy names. Default: the policy file's; see `train`."),
+    ] = None,
+    history: Annotated[
+        str | None, typer.Option(help="Hourly candles that the models see before the venue's own hours.")
+    ] = None,
     json_lines: Annotated[
         bool, typer.Option("--json-lines", help="Print a JSON object a tick, and one with the summary.")
     ] = False,
@@ -83,7 +90,9 @@ def up_command(
     sets to a folder of the checkout, else below $XDG_STATE_HOME/solvent, else ~/.local/state/solvent.
 
     With --adaptive margins follow a tail model of the market: raises hold for new risk at once and come to existing
-    positions on a ramp, loosenings wait for a person (`solvent policy`).
+    positions on a ramp, loosenings wait for a person (`solvent policy`). Models that the policy names (`solvent
+    train`) move what the tail model says by at most a quarter down, and further up, once hourly candles (--history,
+    then the venue's own) reach back far enough; else, or when they fail, the tail model alone speaks.
 
     Ctrl-C or SIGTERM stops after the current block, a second one at once.
     """
@@ -111,6 +120,8 @@ def up_command(
                 ticks_per_s=speed or None,
                 endpoint=endpoint,
                 adaptive_every=adaptive_every if adaptive else 0,
+                models=models,
+                history=history,
                 key=key,
                 witness=witness,
                 witness_every_s=witness_every,

@@ -9,6 +9,8 @@ import msgspec
 from solvent.domain.policy import Policy
 from solvent.errors import Problem, problem
 
+BAND = 0.25
+"""Predictions move a margin down by so much of the core at most; upward without a limit of their own."""
 RAISE, LOOSEN = "raise", "loosen"
 """Which way a proposal goes; none goes both ways."""
 
@@ -19,6 +21,21 @@ class Change(msgspec.Struct, frozen=True, array_like=True):
     parameter: str
     before: float
     after: float
+
+
+class Forecast(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a predictive layer said of one asset and side, or why it was silent."""
+
+    ts_ns: int
+    """Of the newest thing that it looked at."""
+    model: str = ""
+    """BLAKE2b-256 of the model's file, in hexadecimal digits; empty where there is no model."""
+    data_digest: str = ""
+    """BLAKE2b-256 of the candles that it looked at."""
+    margin: float | None = None
+    """What it called for, a fraction of price; None: nothing."""
+    note: str = ""
+    """Why it is silent, or what held it back."""
 
 
 class EvidenceRow(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -46,6 +63,8 @@ class EvidenceRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """Spread and impact, part of `margin`."""
     volume_usd_daily: float | None = None
     """Lower of all sources over weeks."""
+    forecast: Forecast | None = None
+    """Behind `prediction`; None where the venue has no predictive layer."""
 
 
 class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):

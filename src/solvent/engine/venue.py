@@ -1,5 +1,6 @@
 """A venue to run: source, journal and engine, with a generated book that begins anew or goes on where it ended."""
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
@@ -28,6 +29,7 @@ from solvent.ledger.stores import is_there, open_journal
 from solvent.ledger.witness import EVERY_S, FileWitness, Witnessing
 
 if TYPE_CHECKING:
+    from solvent.engine.adaptive.predictions import HourlyPredictor
     from solvent.engine.adaptive.runner import Adapter
 
 MEMORY = "memory"
@@ -66,6 +68,10 @@ class VenueOptions(msgspec.Struct, frozen=True):
     witness_every_s: float = EVERY_S
     adaptive_every: int = 0
     """Let the policy change while the venue runs, on evidence looked at every so many ticks; 0: it stays as it is."""
+    models: str | None = None
+    """Folder of the predictive models that the policy names; by default the policy file's own."""
+    history: str | None = None
+    """File of hourly candles that predictive models see before the venue's own hours."""
 
 
 class Venue:
@@ -134,6 +140,7 @@ def open_venue(
     policy = read_policy(options.policy or POLICY)
     signer = _signer(options)
     new = options.store == MEMORY or not is_there(options.store)
+    predictor = _predictor(options, policy, say) if new else None
     market = _rehearsed(options, policy, say, sleep) if new else None
     say("journal")
     journal: Journal = MemoryJournal() if options.store == MEMORY else open_journal(options.store)
@@ -147,7 +154,8 @@ def open_venue(
         else:
             market = market or _rehearsed(options, policy, say, sleep)
             _begin(options, engine, market, policy, say)
-        return _serving(options, engine, market, say)
+        predictor = predictor or _predictor(options, engine.state.policy or policy, say)
+        return _serving(options, engine, market, say, predictor)
     except BaseException:
         journal.close()
         raise
@@ -220,23 +228,47 @@ def _taken_up(
     return market._replace(later=chain([market.first], market.later))
 
 
-def _serving(options: VenueOptions, engine: Engine, market: _Market, say: Say) -> Venue:
+def _serving(
+    options: VenueOptions, engine: Engine, market: _Market, say: Say, predictor: "HourlyPredictor | None"
+) -> Venue:
     clock = None
     if not options.source.startswith(LIVE):
         engine.clock = clock = MarketClock(engine.state.ts_ns)
     say(f"margin of {len(engine.state.accounts):,} accounts")
     engine.risk.statement()  # kernels for many accounts are compiled here, before anybody watches
-    adapter = _adapter(options, engine, say) if options.adaptive_every else None
+    adapter = _adapter(options, engine, say, predictor) if options.adaptive_every else None
     engine.serve()
     return Venue(engine, market.source, market.later, clock, adapter)
 
 
-def _adapter(options: VenueOptions, engine: Engine, say: Say) -> "Adapter":
+def _predictor(options: VenueOptions, policy: Policy, say: Say) -> "HourlyPredictor | None":
+    """Of the models that a policy names. Raises SolventError for a file that is not what the policy says."""
+    if not options.adaptive_every:
+        if options.models is None and options.history is None:
+            return None
+        given, accepted = options.models or options.history, "--adaptive too: predictions move a policy"
+        raise SolventError(problem("arguments", None, "models, history", given, accepted))
+    from solvent.engine.adaptive.predictions import predictor_of
+
+    say("adaptive policy: models and their history")
+    folder = options.models
+    if folder is None and (options.policy or "").endswith(".toml"):
+        folder = os.path.dirname(options.policy or "") or "."
+    found = predictor_of(policy, folder, options.history)
+    if found is None and (options.models is not None or options.history is not None):
+        accepted = "a policy with [margin.prediction.ASSET]: see `solvent train`"
+        raise SolventError(problem(f"policy {policy.name}", None, "margin.prediction", "missing", accepted))
+    return found
+
+
+def _adapter(options: VenueOptions, engine: Engine, say: Say, predictor: "HourlyPredictor | None") -> "Adapter":
     """Raises SolventError where the policy's rule has nothing to adapt, or the model's packages are missing."""
+    from solvent.engine.adaptive.proposer import TailProposer
     from solvent.engine.adaptive.runner import Adapter
 
     say("adaptive policy: past marks")
-    return Adapter(engine, options.adaptive_every)
+    proposer = TailProposer(predictor=predictor)
+    return Adapter(engine, options.adaptive_every, proposer, None if predictor is None else predictor.marked)
 
 
 def _refuse_changes(options: VenueOptions, state: State) -> None:

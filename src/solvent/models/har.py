@@ -29,17 +29,18 @@ def forecasts(X: F64, y: F64, refits: I64, purge: int) -> F64:
     hold. Rows with a NaN are neither learnt from nor forecast; nothing is forecast before the first refit.
     """
     out = np.full(len(y), np.nan)
-    known = np.isfinite(X).all(axis=1)
+    known = np.asarray(np.isfinite(X).all(axis=1))
     usable = known & np.isfinite(y)
     gram, moment = np.zeros((X.shape[1], X.shape[1])), np.zeros(X.shape[1])
     learnt = 0
     for start, stop in zip(refits, np.append(refits[1:], len(y)), strict=True):
         fresh = np.flatnonzero(usable[learnt : max(learnt, start - purge)]) + learnt
-        gram += X[fresh].T @ X[fresh]
-        moment += X[fresh].T @ y[fresh]
+        # Sums in the order of rows: the threads of a BLAS add up in another one, and small products wait for them.
+        gram += np.einsum("ti,tj->ij", X[fresh], X[fresh])
+        moment += np.einsum("ti,t->i", X[fresh], y[fresh])
         learnt = max(learnt, start - purge)
         rows = np.flatnonzero(known[start:stop]) + start
         if gram[0, 0] > X.shape[1]:
             scale = np.eye(len(moment)) * RIDGE * gram[0, 0]
-            out[rows] = X[rows] @ np.linalg.solve(gram + scale, moment)
+            out[rows] = np.einsum("ti,i->t", X[rows], np.linalg.solve(gram + scale, moment))
     return out

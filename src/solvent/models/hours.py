@@ -35,6 +35,11 @@ class Hours(msgspec.Struct, frozen=True, eq=False):
     def __len__(self) -> int:
         return len(self.ts_ns)
 
+    def last(self, count: int) -> "Hours":
+        """The newest `count` hours, or all where there are fewer."""
+        columns = {name: getattr(self, name)[-count:] for name in self.__struct_fields__ if name != "asset"}
+        return Hours(asset=self.asset, **columns)
+
     @property
     def has_volume(self) -> bool:
         return bool(np.isfinite(self.volume_usd).any())

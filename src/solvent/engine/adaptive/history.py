@@ -11,11 +11,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from solvent.domain import events as e
 from solvent.domain.adaptive import Evidence
 from solvent.domain.commands import Quote
 from solvent.domain.instruments import STABLECOINS, USD, Instrument, Spot
 from solvent.domain.market import OK
+from solvent.engine.adaptive.past import past_marks
 from solvent.ledger.journal import Journal
 
 F64 = NDArray[np.float64]
@@ -55,15 +55,8 @@ class History:
     def read(cls, journal: Journal, bar_s: int = BAR_S) -> "History":
         """All marks of a journal."""
         found = cls(bar_s)
-        listed: list[Instrument] = []
-        quotes: dict[int, Quote] = {}
-        for block in journal.read():
-            for event in (event for entry in block.entries() for event in entry.events):
-                if isinstance(event, e.InstrumentListed):
-                    listed.append(event.instrument)
-                elif isinstance(event, e.Marked):
-                    quotes.update((quote.instrument, quote) for quote in event.quotes)
-                    found.add(event.ts_ns or block.ts_ns, listed, quotes)
+        for mark in past_marks(journal):
+            found.add(mark.ts_ns, mark.instruments, mark.quotes)
         return found
 
     def add(self, marked_ns: int, instruments: Sequence[Instrument], quotes: Mapping[int, Quote]) -> None:
@@ -72,7 +65,7 @@ class History:
         bar = marked_ns // self.bar_ns
         for i, instrument in enumerate(instruments):
             quote = quotes.get(i)
-            if quote is None or quote.state != OK or not _counts(instrument):
+            if quote is None or quote.state != OK or not has_closes(instrument):
                 continue
             bars, ticks = (
                 self._bars.setdefault(instrument.underlying, []),
@@ -122,7 +115,8 @@ def evidence_holds(journal: Journal, evidence: Evidence) -> bool:
     return history.digest(assets, evidence.first_ns, evidence.last_ns) == evidence.data_digest
 
 
-def _counts(instrument: Instrument) -> bool:
+def has_closes(instrument: Instrument) -> bool:
+    """Whether an instrument's price is one that margins are made from: a coin's at the house, no dollar's."""
     return (
         isinstance(instrument, Spot) and instrument.location == "house" and instrument.asset not in (USD, *STABLECOINS)
     )

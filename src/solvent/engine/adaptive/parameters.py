@@ -49,6 +49,12 @@ def required_of(policy: Policy, parameter: str) -> float:
     return scale * value_of(policy, parameter)
 
 
+def model_named(policy: Policy, asset: str) -> str:
+    """BLAKE2b-256 of the predictive model that a policy names for an asset; empty where it names none."""
+    found = margin_params(policy).prediction.get(asset)
+    return found.blake2b if found else ""
+
+
 def asset_of(parameter: str) -> str:
     """The asset that a parameter is about: `BTC` of `scan_range.BTC` and of `collateral.BTC@chain.haircut_initial`."""
     if parameter.startswith(SCAN_RANGE):

@@ -6,16 +6,16 @@ calls for, cut to the bounds; the engine checks both again.
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from importlib.util import find_spec
-from math import isfinite
+from math import isfinite, nan
 from typing import NamedTuple, Protocol
 
 import msgspec
 
 from solvent.domain import commands as c
-from solvent.domain.adaptive import Adaptive, Change, Evidence, EvidenceRow
+from solvent.domain.adaptive import BAND, Adaptive, Change, Evidence, EvidenceRow, Forecast
 from solvent.domain.policy import Policy
 from solvent.engine.adaptive.history import DAY_S, S_NS, History
-from solvent.engine.adaptive.parameters import SCAN_RANGE, asset_of, margin_params, required_of, value_of
+from solvent.engine.adaptive.parameters import SCAN_RANGE, asset_of, margin_params, model_named, required_of, value_of
 from solvent.engine.adaptive.tails import Walk
 from solvent.errors import SolventError, problem
 from solvent.ledger.adaptive import DAY_NS
@@ -25,10 +25,8 @@ from solvent.valuation.impact import impact_fraction
 LEVEL = 0.99
 PERIOD_S = DAY_S
 """Margin period of risk: a day."""
-BAND = 0.25
-"""Predictions move a margin down by so much of the core at most; upward without a limit of their own."""
 STALE_BARS = 3
-"""Closes older than this are no evidence, a prediction older than this is none."""
+"""Closes older than this are no evidence."""
 CLOSE_OUT_USD = 1_000_000.0
 """Size whose impact is charged; larger accounts pay their own concentration in the margin rule."""
 VOLATILITY_DAILY = 0.05
@@ -41,13 +39,27 @@ class Prediction(NamedTuple):
     """What a predictive layer says of one asset and side for the margin period."""
 
     margin: float
-    """Fraction of price."""
+    """Fraction of price; NaN where nothing is predicted."""
     ts_ns: int
     """Of the newest feature that it used."""
+    lasts_ns: int
+    """It is stale when that is longer ago."""
+    model: str = ""
+    """BLAKE2b-256 of the model's file."""
+    data_digest: str = ""
+    note: str = ""
+    """Why nothing is predicted, or what held it back."""
+
+    def forecast(self) -> Forecast:
+        """As evidence has it."""
+        margin = self.margin if isfinite(self.margin) else None
+        return Forecast(self.ts_ns, self.model, self.data_digest, margin, self.note)
 
 
-Predictor = Callable[[str, str], Prediction | None]
-"""(asset, side) -> what is predicted, None where features are missing."""
+Predictor = Callable[[str, str], Prediction]
+"""(asset, side) -> what is predicted."""
+STALE = "stale"
+OTHER_MODEL = "the policy names another model"
 
 
 class Sight(NamedTuple):
@@ -75,11 +87,20 @@ class Proposer(Protocol):
         ...
 
 
-def within_band(core: float, prediction: Prediction | None, now_ns: int, most_age_ns: int, band: float = BAND) -> float:
+def within_band(core: float, prediction: Prediction, now_ns: int, band: float = BAND) -> float:
     """The core moved by a prediction: down to (1 - band) core, up as far as it says; missing or stale: the core."""
-    if prediction is None or not isfinite(prediction.margin) or not 0 <= now_ns - prediction.ts_ns <= most_age_ns:
+    if not isfinite(prediction.margin) or not 0 <= now_ns - prediction.ts_ns <= prediction.lasts_ns:
         return core
     return max(prediction.margin, (1.0 - band) * core)
+
+
+def believed(prediction: Prediction, named: str, now_ns: int) -> Prediction:
+    """A prediction, silent where it is stale or its model is not the one `named` by the policy, with the reason."""
+    if prediction.model and prediction.model != named:
+        return prediction._replace(margin=nan, note=OTHER_MODEL)
+    if isfinite(prediction.margin) and not 0 <= now_ns - prediction.ts_ns <= prediction.lasts_ns:
+        return prediction._replace(margin=nan, note=STALE)
+    return prediction
 
 
 class TailProposer:
@@ -90,6 +111,8 @@ class TailProposer:
         self.model, self.predictor, self.level = model, predictor, level
         model_of(model, level)
         _check_installed(model)
+        self.latest: Evidence | None = None
+        """Of the last look."""
         self._walks: dict[str, Walk] = {}
 
     def evidence(self, history: History, sight: Sight) -> Evidence | None:
@@ -105,7 +128,7 @@ class TailProposer:
             stale_ns = round(STALE_BARS * DAY_NS / bars_daily)
             if history.last_ns - closes.end_ns[-1] > stale_ns:
                 continue
-            rows += [self._complete(row, sight, stale_ns) for row in walk.rows(asset, bars_daily * PERIOD_S / DAY_S)]
+            rows += [self._complete(row, sight) for row in walk.rows(asset, bars_daily * PERIOD_S / DAY_S)]
             spans.append((closes.end_ns[0], closes.end_ns[-1]))
         if not rows:
             return None
@@ -113,10 +136,13 @@ class TailProposer:
         digest = history.digest(sorted({row.asset for row in rows}), first_ns, last_ns)
         return Evidence(self.model, digest, first_ns, last_ns, tuple(rows), history.bar_ns // S_NS)
 
-    def _complete(self, row: EvidenceRow, sight: Sight, stale_ns: int) -> EvidenceRow:
+    def _complete(self, row: EvidenceRow, sight: Sight) -> EvidenceRow:
         """A row with its prediction and liquidity charges."""
-        said = self.predictor(row.asset, row.side) if self.predictor else None
-        core = within_band(row.core, said, sight.ts_ns, stale_ns)
+        core, forecast = row.core, None
+        if self.predictor is not None:
+            named = model_named(sight.policy, row.asset)
+            said = believed(self.predictor(row.asset, row.side), named, sight.ts_ns)
+            core, forecast = within_band(row.core, said, sight.ts_ns), said.forecast()
         volume = sight.volume_usd_daily.get(row.asset, float("nan"))
         impact = float(impact_fraction(CLOSE_OUT_USD, volume, VOLATILITY_DAILY)) if volume > 0 else 0.0
         liquidity = sight.half_spread.get(row.asset, 0.0) + impact
@@ -126,11 +152,12 @@ class TailProposer:
             prediction=None if core == row.core else core,
             liquidity=liquidity,
             volume_usd_daily=volume if volume > 0 else None,
+            forecast=forecast,
         )
 
     def propose(self, history: History, sight: Sight) -> Sequence[c.Command]:
         """At most a raise, and a loosening in place of one that waits no longer fit."""
-        evidence = self.evidence(history, sight)
+        evidence = self.latest = self.evidence(history, sight)
         if evidence is None:
             return ()
         raises: dict[str, float] = {}
@@ -196,10 +223,17 @@ def _command(margins: Mapping[str, float], evidence: Evidence, sight: Sight) -> 
 def reason_of(evidence: Evidence, assets: Container[str]) -> str:
     """The rows that decide about some assets, in words."""
     return "; ".join(
-        f"{row.asset} {row.side}: {row.level:.0%} loss of a day {row.core:.1%}, with liquidity {row.margin:.1%}"
+        f"{row.asset} {row.side}: {row.level:.0%} loss of a day {row.core:.1%}{_moved_by(row)}, "
+        f"with liquidity {row.margin:.1%}"
         for row in evidence.rows
         if row.asset in assets and row.margin == evidence.margin_of(row.asset)
     )
+
+
+def _moved_by(row: EvidenceRow) -> str:
+    if row.prediction is None or row.forecast is None:
+        return ""
+    return f", by model {row.forecast.model[:8]} {row.prediction:.1%}"
 
 
 def _still_good(changes: Sequence[Change], evidence: Evidence, sight: Sight) -> bool:

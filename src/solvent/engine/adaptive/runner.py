@@ -1,11 +1,15 @@
 """Adaptive policies beside a running engine: hears each tick, and now and then sends what a proposer makes of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from solvent.domain import commands as c
 from solvent.domain.adaptive import AdaptiveParams
+from solvent.domain.commands import Quote
 from solvent.domain.events import Entry
+from solvent.domain.instruments import Instrument
 from solvent.engine.adaptive.history import History
+from solvent.engine.adaptive.marked_hours import MarkedHours
+from solvent.engine.adaptive.past import past_marks
 from solvent.engine.adaptive.proposer import Proposer, Sight, TailProposer
 from solvent.engine.adaptive.volume import SteadyVolume
 from solvent.engine.engine import Engine, Submission, TickReport
@@ -18,12 +22,23 @@ EVERY_TICKS = 12
 class Adapter:
     """Keeps the history of an engine's marks; commands come from the thread that calls `after_tick`."""
 
-    def __init__(self, engine: Engine, every_ticks: int = EVERY_TICKS, proposer: Proposer | None = None) -> None:
-        """engine: not serving yet; adaptive is enabled where it is not. Raises SolventError if that is refused."""
+    def __init__(
+        self,
+        engine: Engine,
+        every_ticks: int = EVERY_TICKS,
+        proposer: Proposer | None = None,
+        marked: MarkedHours | None = None,
+    ) -> None:
+        """engine: not serving yet; adaptive is enabled where it is not. Raises SolventError if that is refused.
+
+        marked: told of the marks of the journal and of those to come, for who else looks at them.
+        """
         self.engine, self.every_ticks = engine, every_ticks
         self.proposer = proposer or TailProposer()
-        self.volume = SteadyVolume.read(engine.journal)
-        self.history = History.read(engine.journal)
+        self.volume, self.history, self.marked = SteadyVolume(), History(), marked
+        for mark in past_marks(engine.journal):
+            self.volume.add(mark)
+            self._remember(mark.ts_ns, mark.instruments, mark.quotes)
         self.listeners: list[Callable[[int, Entry], None]] = []
         """Told of each proposal and withdrawal with its time, in the thread that calls `after_tick`."""
         self._sight: Sight | None = None
@@ -40,8 +55,13 @@ class Adapter:
     def _heard(self, report: TickReport) -> None:
         """Take over what proposers may see; in the writer's thread, between blocks."""
         state = self.engine.state
-        self.history.add(state.marked_ns, state.universe.instruments, state.quotes)
+        self._remember(state.marked_ns, state.universe.instruments, state.quotes)
         self._sight = sight_of(self.engine, self.history, self.volume)
+
+    def _remember(self, marked_ns: int, instruments: Sequence[Instrument], quotes: Mapping[int, Quote]) -> None:
+        self.history.add(marked_ns, instruments, quotes)
+        if self.marked is not None:
+            self.marked.add(marked_ns, instruments, quotes)
 
     def after_tick(self) -> list[Entry]:
         """Every so many ticks: what the proposer makes of the evidence, sent and durable; its entries."""

@@ -6,8 +6,7 @@ A volume that somebody pumps up for hours or at one source would make close-out 
 import msgspec
 import numpy as np
 
-from solvent.domain import events as e
-from solvent.domain.instruments import Instrument
+from solvent.engine.adaptive.past import PastMark, past_marks
 from solvent.engine.sources.tick import Tick
 from solvent.ledger.journal import Journal
 from solvent.models.liquidity.volume import WEEKS_DAYS, lower_volume
@@ -28,17 +27,16 @@ class SteadyVolume:
     def read(cls, journal: Journal) -> "SteadyVolume":
         """What a journal's marks had, as one more source."""
         found = cls()
-        listed: list[Instrument] = []
-        for block in journal.read():
-            for event in (event for entry in block.entries() for event in entry.events):
-                if isinstance(event, e.InstrumentListed):
-                    listed.append(event.instrument)
-                elif isinstance(event, e.Marked):
-                    for quote in event.quotes:
-                        if quote.volume_usd_daily >= 0:
-                            asset = listed[quote.instrument].underlying
-                            found.note(asset, JOURNAL, event.ts_ns or block.ts_ns, float(quote.volume_usd_daily))
+        for mark in past_marks(journal):
+            found.add(mark)
         return found
+
+    def add(self, mark: PastMark) -> None:
+        """What a mark of the journal had."""
+        for quote in mark.fresh:
+            if quote.volume_usd_daily >= 0:
+                asset = mark.instruments[quote.instrument].underlying
+                self.note(asset, JOURNAL, mark.ts_ns, float(quote.volume_usd_daily))
 
     def note(self, asset: str, source: str, ts_ns: int, volume_usd_daily: float) -> None:
         """What a source says at a time; a day's lowest figure stands for it."""

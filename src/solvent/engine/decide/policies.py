@@ -8,7 +8,7 @@ from math import isfinite
 
 from solvent.domain import commands as c
 from solvent.domain import events as e
-from solvent.domain.adaptive import LOOSEN, RAISE, Adaptive, Change, Evidence, EvidenceRow
+from solvent.domain.adaptive import BAND, LOOSEN, RAISE, Adaptive, Change, Evidence, EvidenceRow
 from solvent.domain.policy import Policy
 from solvent.engine.adaptive import ramps
 from solvent.engine.adaptive.dry_run import made_liquidatable
@@ -17,6 +17,7 @@ from solvent.engine.adaptive.parameters import (
     changes_between,
     lowered,
     margin_params,
+    model_named,
     required_of,
     value_of,
     with_values,
@@ -130,6 +131,8 @@ def _justified(after: Policy, changes: tuple[Change, ...], direction: str, evide
     for row in evidence.rows:
         figures = (row.margin, row.core, row.level, row.kupiec_p, row.prediction or 0.0, row.liquidity)
         refuse_unless(all(isfinite(each) for each in figures), f"evidence on {row.asset}: figures that are numbers")
+        if row.prediction is not None:
+            _within_band(after, row)
     for each in changes:
         asset, required = asset_of(each.parameter), required_of(after, each.parameter)
         called_for = evidence.margin_of(asset)
@@ -142,6 +145,16 @@ def _justified(after: Policy, changes: tuple[Change, ...], direction: str, evide
         refuse_unless(required >= called_for - _SLACK, f"{said}, at least that")
         failed = any(_fails(row) for row in evidence.rows if row.asset == asset)
         refuse_unless(not failed, f"{each.parameter}: a model whose backtest covers {asset}, to loosen by it")
+
+
+def _within_band(policy: Policy, row: EvidenceRow) -> None:
+    """A prediction by the model that the policy names, and no further below the core than its band."""
+    named = model_named(policy, row.asset)
+    said = row.forecast.model if row.forecast else ""
+    refuse_unless(bool(named) and said == named, f"evidence on {row.asset}: a prediction by the model of the policy")
+    low = (1.0 - BAND) * row.core
+    held = (row.prediction or 0.0) >= low - _SLACK
+    refuse_unless(held, f"evidence on {row.asset}: a prediction of at least {low:.6g}")
 
 
 def _fails(row: EvidenceRow) -> bool:
