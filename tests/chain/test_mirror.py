@@ -10,6 +10,7 @@ from tests.chain.venue_desk import BTC, ETH, USD, WAD, Venue, key
 
 from solvent.chain.abi import call_data
 from solvent.chain.mirror import Mirror
+from solvent.chain.offers import offer
 from solvent.chain.plan import Guards
 from solvent.chain.standing import DEGRADED, HALTED, OK, guarded, liquidatable
 from solvent.errors import SolventError
@@ -26,7 +27,9 @@ def same(mirror: Mirror) -> None:
     """The mirror at the newest block, held to the chain."""
     mirror.advance()
     assert mirror.check() == []
-    ledger, pool = mirror.head, mirror.contracts.pool
+    ledger, pool, now = mirror.head, mirror.contracts.pool, mirror.block.timestamp
+    for account in ledger.accounts:
+        assert offer(ledger, account, now) == mirror.contracts.auction.view("offer", account)
     assert (ledger.debt, ledger.debt_shares, ledger.idle, ledger.insurance, ledger.rate_bps) == pool.view("state")
 
 

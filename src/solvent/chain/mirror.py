@@ -42,6 +42,8 @@ class Mirror:
         self._names = {getattr(at, each).lower(): each for each in ("clearing", "pool", "prices", "auction")}
         self.counts: Counter[str] = Counter()
         self.block = Block(at.from_block, "", 0)
+        self.touched: set[int] = set()
+        """Accounts that changed since a reader last cleared this."""
         self._begin()
 
     def _begin(self) -> None:
@@ -79,12 +81,15 @@ class Mirror:
         beyond = last < self.block.number - self.finality_blocks and self.block.number > self.at.from_block
         if beyond or not self._reader.checkpoints:
             self.counts["reorgs_beyond_finality"] += beyond
+            self.touched |= self.head.accounts.keys()
             self._begin()
             return
         self._unfinal = [each for each in self._unfinal if number(each[0].block_number) <= last]
+        self.touched |= self.head.accounts.keys()
         self.head = deepcopy(self.final)
         for log, time in self._unfinal:
             self._apply(self.head, log, time)
+        self.touched |= self.head.accounts.keys()
 
     def _take(self, found: Sequence[Log], block: Block) -> None:
         times = self._times(found)
@@ -136,6 +141,7 @@ class Mirror:
         body = log.data[2:]
         values |= {name: int(body[64 * i : 64 * i + 64], 16) for i, (name, _) in enumerate(spec.words)}
         apply(ledger, contract, spec.name, values, time)
+        self.touched |= {values[name] for name in ("account", "taker") if name in values}
 
     def check(self, accounts: Sequence[int] | None = None) -> list[Difference]:
         """Compare accounts (default: all) with the contract's own view at the block last read. Raises RpcError."""

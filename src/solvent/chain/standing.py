@@ -100,11 +100,14 @@ class Ledger:
         value = lots * price * multiplier
         return value + leg, (abs(value) * rate + BPS - 1) // BPS
 
+    def profit(self, account: int, market: int, now: int) -> int:
+        """Unsettled profit after funding, at the guarded mark."""
+        return self._position(account, market, self.mark(market, now), False)[0]
+
     def funded(self, account: int, market: int) -> tuple[int, int]:
         """Lots, and quote leg with funding paid up to now."""
-        word = self.positions.get(account, {}).get(market, 0)
-        lots, leg = signed(word % 2**64, 64), signed(word >> 64 & 2**96 - 1, 96)
-        paid = signed(self.marks.get(market, 0) >> 148 & 2**96 - 1, 96) - signed(word >> 160, 96)
+        lots, leg, index = position_of(self.positions.get(account, {}).get(market, 0))
+        paid = index_in(self.marks.get(market, 0)) - index
         owed = lots * paid * self.clearing.get(MULTIPLIER + 256 * market, 0)
         return lots, leg + -owed // FUNDING_SCALE  # what is owed is rounded up, so what remains is rounded down
 
@@ -188,6 +191,16 @@ def cash_of(word: int) -> int:
 def shares_of(word: int) -> int:
     """Debt shares in an account's word."""
     return word >> 88 & 2**96 - 1
+
+
+def position_of(word: int) -> tuple[int, int, int]:
+    """Lots, quote leg and funding index of a position's word."""
+    return signed(word % 2**64, 64), signed(word >> 64 & 2**96 - 1, 96), signed(word >> 160, 96)
+
+
+def index_in(word: int) -> int:
+    """Funding index in a mark's word."""
+    return signed(word >> 148 & 2**96 - 1, 96)
 
 
 def signed(number: int, width: int) -> int:
