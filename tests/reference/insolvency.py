@@ -179,10 +179,11 @@ def deleverage(world: World, command: c.Deleverage, plan: Plan) -> None:
     lots = world.position(account, i)[0]
     need(lots != 0 and not shut(world, i), "a position to close in an open instrument")
     found = actionable(world, account)
-    exact = _bankruptcy_ticks(world, account, i, lots, found.equity)
-    ticks = exact
-    if plan.price_ticks is not None:  # shares of the legs come from floats: a whole tick may fall on the other side
-        judge(abs(plan.price_ticks - exact) <= 1 + abs(exact) // 10**9, f"bankruptcy price {plan.price_ticks}: {exact}")
+    ticks = _bankruptcy_ticks(world, account, i, lots, found.equity)
+    if plan.price_ticks is not None:  # margins of the legs come from floats: 1e-6 USD, and a tick, may differ
+        range_ = [ticks, *(_bankruptcy_ticks(world, account, i, lots, found.equity, off) for off in (-1, 1))]
+        good = min(range_) - 1 <= plan.price_ticks <= max(range_) + 1
+        judge(good, f"bankruptcy price {plan.price_ticks}: within a tick of {min(range_)} to {max(range_)}")
         ticks = plan.price_ticks
     closed = _chosen(world, account, i, lots, ticks)
     need(any(closed.values()), "a counterparty")
@@ -192,13 +193,14 @@ def deleverage(world: World, command: c.Deleverage, plan: Plan) -> None:
             trade(world, buyer, seller, i, size, ticks, forced=True)
 
 
-def _bankruptcy_ticks(world: World, account: int, i: int, lots: int, equity_micro: int) -> int:
+def _bankruptcy_ticks(world: World, account: int, i: int, lots: int, equity_micro: int, off: int = 0) -> int:
     """b_i = mark_i - sign(q_i) E w_i / (|q_i| M_i), w_i its share of the margins of the legs alone; for the account."""
     held = {k for k, (q, _) in world.positions(account).items() if q}
     legs = {k: q for k, q in legs_of(world, account).items() if k in held}
     margins = alone(world, account, legs)
-    total = sum(margins.values())
-    share = Fraction(margins[i], total) if total else Fraction(1, len(legs))
+    total = max(0, sum(margins.values()) - off * (len(margins) - 1))
+    share = Fraction(max(0, margins[i] + off), total) if total else Fraction(1, len(legs))
+    share = min(share, Fraction(1))
     each, market = world.terms[i], world.market
     mark = Fraction(market.quotes[i].ticks)
     loss_atoms = Fraction(equity_micro, MICRO) / market.atom_usd[each.payer] * share

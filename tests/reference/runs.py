@@ -119,7 +119,7 @@ class Run:
         """One thing, or a crash and its waterfall."""
         kinds = (
             (self.trade, 14), (self.fill, 8), (self.swap, 5), (self.order, 6), (self.cancel, 2), (self.money, 10),
-            (self.pool, 5), (self.tick, 9), (self.crash, 5), (self.clock, 4), (self.waterfall, 8), (self.by_hand, 5),
+            (self.pool, 5), (self.tick, 9), (self.crash, 9), (self.clock, 4), (self.waterfall, 8), (self.by_hand, 5),
             (self.operate, 3), (self.nonsense, 2),
         )  # fmt: skip
         self.random.choices([kind for kind, _ in kinds], [weight for _, weight in kinds])[0]()
@@ -208,7 +208,9 @@ class Run:
         self.mark()
 
     def crash(self) -> None:
-        self.tick(most=self.random.choice((0.1, 0.2, 0.35)))
+        for _ in range(2):
+            self.trade()
+        self.tick(most=self.random.choice((0.1, 0.2, 0.35, 0.5)))
         self.waterfall()
 
     def clock(self) -> None:

@@ -41,6 +41,8 @@ from solvent.domain import commands as c
 from solvent.domain.owners import FEES, INSURANCE, MARKET
 
 WAD = 10**18
+SIZING_SLACK = Fraction(5, 1000)
+"""Of cost: planes through a rule that bends between them are that far off."""
 AUCTION_DEFAULTS = {
     "start": 0.98, "tail_s": 14_400, "cusp": 0.3, "resets_most": 1, "minimum_bid_usd": 10, "dust_usd": 100,
     "fee_rate": 0.01,
@@ -243,7 +245,7 @@ def _judged(
     lot_cost = sum(rates[i] for i in legs)
     # The programme leaves room for what its planes lose where a leg is rounded up to a whole lot.
     spare = sum(max(Fraction(0), surplus({}) - surplus({i: 1 if q > 0 else -1})) for i, q in legs.items())
-    most = 1 + Fraction(1, 1000) + spare / max(-surplus({}), Fraction(1, MICRO))
+    most = 1 + SIZING_SLACK + spare / max(-surplus({}), Fraction(1, MICRO))
     judge(best is None or cost(lots) <= best * most + lot_cost, "no single leg does it for less")
     return plan.closed
 
