@@ -297,14 +297,15 @@ class _History:
         key = f"request-{self.sent}"
         lots = int(random.integers(1, 20_000))
         price = (quote.ticks if quote else 1) + int(random.integers(-3, 4))
-        command, origin = (
+        choices: tuple[tuple[c.Command, c.Origin], ...] = (
             (c.Deposit(account, cash, atoms, f"transfer-{self.sent}"), "operator"),
             (c.Withdraw(account, cash, atoms), "owner"),
             (c.Transfer(account, other, cash, atoms), "owner"),
             (c.Fill(market, account, other, lots, max(1, price)), "venue"),
             (c.OpenOrder(account, market, lots if random.random() < 0.5 else -lots, max(1, price)), "owner"),
             (c.Supply(account, cash, atoms), "owner"),
-        )[int(random.integers(0, 6))]
+        )
+        command, origin = choices[int(random.integers(0, len(choices)))]
         caller = state.accounts[account].owner
         return Submission(command, origin, caller if origin == "owner" else "desk", key)
 

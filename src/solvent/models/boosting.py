@@ -83,7 +83,7 @@ def forecasts(X: F64, y: F64, refits: I64, purge: int) -> tuple[F64, dict[int, s
     X: (T, K) known before row t; a row with a NaN is neither learnt from nor forecast. y: (T,) known after row t.
     """
     out = np.full(len(y), np.nan)
-    known = np.isfinite(X).all(axis=1)
+    known = np.asarray(np.isfinite(X).all(axis=1))
     usable = np.flatnonzero(known & np.isfinite(y))
     texts: dict[int, str] = {}
     for start, stop in zip(refits.tolist(), [*refits[1:].tolist(), len(y)], strict=True):
