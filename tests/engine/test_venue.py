@@ -80,7 +80,10 @@ class TestGoingOn:
             assert venue.engine.state.hash() == left
             first = run(venue, 1)[0]
             after = prices(venue)
-        assert (first.ts_ns, first.height) == (ended.ts_ns + STEP_NS, ended.height + 1)
+        assert (first.ts_ns, first.height) == (
+            ended.ts_ns + STEP_NS,
+            ended.height + 2,
+        )  # the block between notes the snapshot
         assert after == pytest.approx(before, rel=0.05)
 
     def test_what_was_committed_survives_a_run_that_broke_off(self, tmp_path: Path) -> None:
@@ -101,7 +104,7 @@ class TestGoingOn:
             open_venue(options(store, accounts=99, insurance_usd=1.0, assets=("BTC", "XRP")))
         assert [each.field for each in caught.value.problems] == ["accounts", "insurance", "assets"]
         assert "61 accounts" in str(caught.value)
-        assert SqliteJournal(store, writer=False).head().height == height
+        assert SqliteJournal(store, writer=False).head().height == height + 1  # its snapshot was noted at the end
 
     def test_another_policy_takes_effect(self, tmp_path: Path) -> None:
         store = tmp_path / "a.journal"
@@ -113,7 +116,7 @@ class TestGoingOn:
                 assert venue.engine.state.policy is not None
                 assert venue.engine.state.policy.name != "portfolio"
                 height = venue.engine.state.height
-        assert height == 5  # the second time there was nothing to change
+        assert height == 7  # a snapshot, the change, a snapshot; the second time there was nothing to change
 
     def test_a_recorded_market_that_is_over_says_so(self, tmp_path: Path) -> None:
         wanted = options(tmp_path / "a.journal", source=f"replay:{CRASH}", accounts=50)
