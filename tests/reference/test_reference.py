@@ -8,7 +8,7 @@ import pytest
 from tests.reference.runs import run
 
 HERE = Path(__file__).parent
-RUNS, RUNS_NIGHTLY = 20, 1_000
+RUNS, RUNS_NIGHTLY, STEPS, STEPS_NIGHTLY = 20, 1_000, 40, 80
 OURS = ("compare.py", "runs.py")
 """Drive both sides, and so may know the engine; so may tests."""
 
@@ -16,7 +16,7 @@ OURS = ("compare.py", "runs.py")
 @pytest.fixture(scope="module")
 def counts() -> Counter[str]:
     """What the quick runs did."""
-    return sum((run(seed).counts for seed in range(RUNS)), Counter())
+    return sum((run(seed, STEPS).counts for seed in range(RUNS)), Counter())
 
 
 def test_engine_and_reference_agree_on_every_command(counts: Counter[str]) -> None:
@@ -37,7 +37,7 @@ def test_the_runs_reach_every_part_of_the_model(counts: Counter[str]) -> None:
 @pytest.mark.nightly
 @pytest.mark.parametrize("first", range(RUNS, RUNS + RUNS_NIGHTLY, 50))
 def test_a_thousand_runs(first: int) -> None:
-    counts = sum((run(seed, 80).counts for seed in range(first, first + 50)), Counter())
+    counts = sum((run(seed, STEPS_NIGHTLY).counts for seed in range(first, first + 50)), Counter())
     assert counts["verdicts"] > 5_000
 
 
