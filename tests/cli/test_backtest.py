@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from tests.models.hourly_market import made_candles
 from tests.models.samples import garch_returns
 from typer.testing import CliRunner
 
@@ -141,3 +142,20 @@ def test_the_figures_of_the_stack_on_real_prices(shared: Path) -> None:
     assert max(row["peak_to_trough"] for row in found[2:]) <= 5.5
     assert max(row["max_one_day_rise"] for row in found) <= 0.25
     assert max(row["max_five_day_rise"] for row in found) <= 1.4
+
+
+def test_hourly_models_are_not_tested_on_what_they_warm_up_with(tmp_path: Path) -> None:
+    pytest.importorskip("lightgbm", reason="needs the extra `models`")
+    path = tmp_path / "hours.parquet"
+    made_candles(250 * 24).write_parquet(path)
+    early = typed("--data", path, "--assets", "BTC", "--from", "2020-08-01", "--model", "ewma-core-fhs", code=2)
+    assert "2020-08-28 or later: 240 days of BTC from 2020-01-01 are for warming up" in early
+    found = rows("--data", path, "--assets", "BTC", "--from", "2020-08-28", "--model", "ewma-core-fhs")
+    assert {row["observations"] for row in found} == {10 * 24}
+
+
+@pytest.mark.parametrize(("model", "package"), [("hourly", "lightgbm"), ("garch-t-fhs", "arch")])
+def test_each_missing_package_is_named(data: Path, monkeypatch: pytest.MonkeyPatch, model: str, package: str) -> None:
+    monkeypatch.setattr("solvent.cli.backtest.find_spec", lambda name: None)
+    said = typed("--data", data, "--assets", "BTC", *SPAN, "--model", model, code=2)
+    assert f"{package} = not installed" in said

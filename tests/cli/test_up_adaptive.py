@@ -158,3 +158,14 @@ def test_a_log_has_it_in_its_lines() -> None:
     assert happened(CALM, view)
     assert tick_figures(view)["policy"][0]["target"] == 0.21
     assert "policy" not in tick_figures(CALM)
+
+
+def test_the_screen_and_the_log_say_which_model_speaks() -> None:
+    view = msgspec.structs.replace(CALM, adaptive=True, speaks=("BTC model 92d4b05f: long 4.0% -> 3.2%",))
+    console = Console(width=140, height=40, force_terminal=False)
+    with console.capture() as capture:
+        console.print(screen(view, 140, 40), height=40)
+    assert "BTC model 92d4b05f: long 4.0% -> 3.2%" in capture.get()
+    assert "BTC model 92d4b05f" in log_line(view)
+    assert tick_figures(view)["speaks"] == list(view.speaks)
+    assert "speaks" not in tick_figures(CALM)

@@ -1,7 +1,7 @@
 """`solvent backtest`: margins that a model or a policy would have asked for, held against what came."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -60,6 +60,7 @@ def backtest_command(
     """
     from solvent.cli.shown import console, json_text
     from solvent.engine.files import read_candles, read_policy, write_bytes, write_frame
+    from solvent.models import hourly
     from solvent.models.catalogue import BENCHMARK, CHAMPION
     from solvent.models.history import histories
     from solvent.models.race import figures
@@ -72,6 +73,8 @@ def backtest_command(
     candles = read_candles(data, tickers or None)
     series = histories(candles, tickers or candles["asset"].unique().sort().to_list(), first, last, file=data.name)
     check_lengths(series, horizon)
+    if set(names) & set(hourly.MODELS):
+        check_warm_up(series, candles, data.name)
     with console_errors().status("backtest") as status:
         forecasts, benchmark = all_forecasts(series, candles, names, chosen, level, horizon, status.update)
     summary = figures(forecasts, benchmark, horizon)
@@ -130,9 +133,14 @@ def model_names(text: str) -> list[str]:
         for each in names
         if each not in there and each not in hourly.MODELS
     ]
-    if not problems and (ESTIMATED | hourly.ESTIMATED) & set(names) and find_spec("arch") is None:
+    if not problems:
+        needs = {"arch": ESTIMATED | hourly.BY_ARCH, "lightgbm": hourly.BY_LIGHTGBM}
         remedy = "`./run --with models ...` or `pip install 'solvent[models]'`"
-        problems.append(problem("backtest", None, "arch", "not installed", remedy))
+        problems = [
+            problem("backtest", None, package, "not installed", remedy)
+            for package, estimated in needs.items()
+            if estimated & set(names) and find_spec(package) is None
+        ]
     raise_if(problems)
     return names
 
@@ -163,6 +171,26 @@ def check_lengths(series: Sequence["History"], horizon: int) -> None:
             if count < horizon
         ]
     )
+
+
+def check_warm_up(series: Sequence["History"], candles: "pl.DataFrame", file: str) -> None:
+    """Raise SolventError where a test is to begin before models of hourly candles have their first forecast."""
+    import polars as pl
+
+    from solvent.models.hourly import WARM_UP_HOURS
+
+    problems = []
+    for each in series:
+        begins = candles.filter(pl.col("asset") == each.asset)["ts"].min()
+        assert isinstance(begins, datetime)
+        ready = begins + timedelta(hours=WARM_UP_HOURS)
+        if each.times[each.first] < ready:
+            day = (ready + timedelta(days=1) - timedelta(microseconds=1)).date()
+            accepted = (
+                f"{day} or later: {WARM_UP_HOURS // 24} days of {each.asset} from {begins:%Y-%m-%d} are for warming up"
+            )
+            problems.append(problem(file, None, "--from", f"{each.times[each.first]:%Y-%m-%d}", accepted))
+    raise_if(problems)
 
 
 def all_forecasts(

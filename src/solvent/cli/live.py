@@ -139,6 +139,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     adaptive: bool = False
     """Whether the policy may change while the venue runs."""
     policy: tuple[PolicyMove, ...] = ()
+    speaks: tuple[str, ...] = ()
+    """By asset, whether its tail model or a predictive one speaks, and why; empty without predictive models."""
     commands: int = 0
     commands_per_s: float = 0.0
     margin: Latency = Latency()
@@ -382,7 +384,10 @@ def policy(view: View, rows: int) -> Panel:
         held = "" if each.waits_for == "ramp" else f"waits for {each.waits_for} "
         table.add_row(Text(each.parameter, "bold"), moves, Text(f"{held}{when}", "cyan"), Text(each.why, "dim"))
     shown: RenderableType = table if view.policy else Text("as the evidence says: nothing is under way", "dim")
-    return _panel(shown, "Policy: existing positions → new risk", "cyan" if view.policy else "bright_black")
+    found = _panel(shown, "Policy: existing positions → new risk", "cyan" if view.policy else "bright_black")
+    if view.speaks:
+        found.subtitle, found.subtitle_align = Text(" · ".join(view.speaks), "dim"), "left"
+    return found
 
 
 def pace(view: View) -> Panel:

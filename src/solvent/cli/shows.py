@@ -168,6 +168,7 @@ def log_line(view: View, before: View | None = None) -> str:
         + (f"by {clock(each.end_ns)}" if each.end_ns else f"waits for {each.waits_for}")
         for each in view.policy
     ]
+    parts += view.speaks
     return " | ".join(parts)
 
 
@@ -195,6 +196,7 @@ def tick_figures(view: View) -> dict[str, Any]:
         "commit_s": view.commit_s,
         "happened": [each._asdict() for each in view.tape if each.ts_ns == view.ts_ns],
         **({"policy": [each._asdict() for each in view.policy]} if view.adaptive else {}),
+        **({"speaks": list(view.speaks)} if view.speaks else {}),
     }
 
 

@@ -134,6 +134,7 @@ def up_command(
                 venue.engine.listeners.append(watch.add)
                 if venue.adapter is not None:
                     venue.adapter.listeners.append(watch.heard)
+                    watch.evidence = venue.adapter.evidence
                 for _ in paced(venue, stop, pause_s(source, speed), ticks):
                     show.tick(watch.view)
         show.end(watch.tally.finish(venue.engine.state, venue.engine.risk), place)

@@ -12,6 +12,7 @@ from solvent.cli.live import Auction, Happening, Latency, PolicyMove, Price, Sta
 from solvent.cli.printable import printable
 from solvent.domain import commands as c
 from solvent.domain import events as e
+from solvent.domain.adaptive import Evidence
 from solvent.domain.instruments import Spot
 from solvent.engine.adaptive.moves import Move, moves_of
 from solvent.engine.decide.liquidation import discount_e18
@@ -51,6 +52,8 @@ class Watch:
         self._tape: deque[Happening] = deque(maxlen=TAPE)
         self._states: dict[str, str] = {}
         self._refused, self._refused_last = 0, ""
+        self.evidence: Callable[[], Evidence | None] = lambda: None
+        """What an adaptive venue looked at last."""
         self.view = View(
             source=printable(source), store=printable(store), ts_ns=engine.state.ts_ns, height=engine.state.height
         )
@@ -84,6 +87,7 @@ class Watch:
             liquidated_usd=found.liquidated_notional_usd,
             adaptive=self.engine.state.adaptive is not None,
             policy=self._policy(),
+            speaks=tuple(speakers(self.evidence())),
             fund_usd=self._fund[-1],
             fund_start_usd=found.insurance_start_usd,
             fund_history=tuple(self._fund),
@@ -221,6 +225,20 @@ class Watch:
 
 
 _SEVERITY = ("shared loss", "deleveraging", "insurance", "auction", "liquidation")
+
+
+def speakers(evidence: Evidence | None) -> Iterator[str]:
+    """By asset, which model speaks for its margin, and why; nothing where there is no predictive layer."""
+    for asset in sorted({row.asset for row in evidence.rows}) if evidence else ():
+        rows = [row for row in evidence.rows if row.asset == asset] if evidence else []
+        said = rows[0].forecast
+        if said is None:
+            continue
+        if said.margin is None:
+            yield printable(f"{asset} core: {said.note}")
+            continue
+        moved = ", ".join(f"{row.side} {row.core:.1%} -> {row.prediction or row.core:.1%}" for row in rows)
+        yield printable(f"{asset} model {said.model[:8]}: {moved}")
 
 
 def policy_happening(ts_ns: int, event: e.Event) -> Happening | None:

@@ -60,8 +60,9 @@ MODELS = (
 )  # fmt: skip
 ALONG_SIGMA = frozenset({TEXTBOOK, "ewma-97-fhs", "garch-t-fhs"})
 """Comparators as the field runs them."""
-ESTIMATED = frozenset({"garch-t-fhs", "boosting-fhs", "mean-fhs", GOVERNED})
-"""Those that need the extra `models`."""
+BY_ARCH = frozenset({"garch-t-fhs"})
+BY_LIGHTGBM = frozenset({"boosting-fhs", "mean-fhs", GOVERNED})
+"""Those that need these packages, of the extra `models`."""
 KEPT = tuple(each for each in FEATURES if each.group in CORE_GROUPS and each.group != "liquidity")
 """What kept models look at: a venue's marks have prices and no volume of the hour."""
 KEPT_FEATURES = tuple(each.name for each in KEPT)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from solvent.domain import commands as c
-from solvent.domain.adaptive import AdaptiveParams
+from solvent.domain.adaptive import AdaptiveParams, Evidence
 from solvent.domain.commands import Quote
 from solvent.domain.events import Entry
 from solvent.domain.instruments import Instrument
@@ -57,6 +57,10 @@ class Adapter:
         state = self.engine.state
         self._remember(state.marked_ns, state.universe.instruments, state.quotes)
         self._sight = sight_of(self.engine, self.history, self.volume)
+
+    def evidence(self) -> Evidence | None:
+        """What the proposer looked at last; None before that, and where it keeps none."""
+        return self.proposer.latest if isinstance(self.proposer, TailProposer) else None
 
     def _remember(self, marked_ns: int, instruments: Sequence[Instrument], quotes: Mapping[int, Quote]) -> None:
         self.history.add(marked_ns, instruments, quotes)
