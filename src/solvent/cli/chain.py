@@ -4,13 +4,20 @@ from typing import Annotated
 
 import typer
 
+from solvent.cli.devnet import devnet_command
 from solvent.cli.keeper import keeper_command
 from solvent.cli.up import stopping
+from solvent.cli.venue_commands import deploy_command, mirror_command, publish_command, status_command
 
 IDLE_S = 0.2
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Run a small chain, keep a venue solvent.")
+app.command("deploy")(deploy_command)
+app.command("devnet")(devnet_command)
 app.command("keeper")(keeper_command)
+app.command("mirror")(mirror_command)
+app.command("publish")(publish_command)
+app.command("status")(status_command)
 
 
 @app.command("node")

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,18 +20,21 @@ from solvent.errors import SolventError, problem
 
 if TYPE_CHECKING:
     from solvent.chain.keeper.keeper import Keeper
+    from solvent.chain.plan import Deployment
     from solvent.chain.signers import Signer
 
 POLL_S = 0.5
-VENUES = ("aave-v3",)
+VENUES = ("aave-v3", "solvent")
 ETH, GWEI, USD = 10**18, 10**9, 10**8
 
 
 def keeper_command(
     rpc: Annotated[list[str], typer.Option(help="URL of a node. Repeat it: the next one answers where one fails.")],
-    pool: Annotated[str, typer.Option(help="Address of the venue's pool.")],
-    executor: Annotated[str, typer.Option(help="Address of your executor contract, which holds the funds.")],
-    native: Annotated[str, typer.Option(help="Asset of the pool that gas is valued by, such as WETH.")],
+    native: Annotated[str, typer.Option(help="Asset that gas is valued by: on aave-v3 its address, else WETH.")],
+    pool: Annotated[str, typer.Option(help="aave-v3: address of the venue's pool.")] = "",
+    executor: Annotated[str, typer.Option(help="aave-v3: your executor contract, which holds the funds.")] = "",
+    deployment: Annotated[Path | None, typer.Option(help="solvent: what `solvent chain deploy` wrote.")] = None,
+    account: Annotated[int, typer.Option(min=0, max=255, help="solvent: which of your accounts takes slices.")] = 0,
     venue: Annotated[str, typer.Option(help=f"One of: {', '.join(VENUES)}.")] = "aave-v3",
     pair: Annotated[
         list[str] | None, typer.Option(help="Constant-product pair to sell on. Repeat it.", show_default=False)
@@ -69,6 +73,8 @@ def keeper_command(
     from solvent.chain.keeper.flow import PrivateFlow
     from solvent.chain.keeper.keeper import Keeper, Settings
     from solvent.chain.keeper.ledger import ProfitLedger
+    from solvent.chain.keeper.solvent_venue import SolventVenue
+    from solvent.chain.keeper.starter import Starter
     from solvent.chain.limits import Limits, Meter
     from solvent.chain.rpc import connect, number
     from solvent.chain.transactions import Sender
@@ -78,8 +84,15 @@ def keeper_command(
     other = None if second is None else connect([second])
     for each in (node, other) if other else (node,):
         each.require_chain(chain_id)
-    sender = Sender(node, _signer(keystore, password_file, signer, address, dry_run), chain_id)
-    where = AaveVenue(node, pool, executor, native, from_block)
+    sender = Sender(node, signer_of(keystore, password_file, signer, address, dry_run), chain_id)
+    where: AaveVenue | SolventVenue
+    if venue == "solvent":
+        at = _deployment(deployment, chain_id)
+        where = SolventVenue(node, at, int(sender.signer.address, 16) << 8 | account, native)
+    elif not (pool and executor):
+        raise SolventError(problem("keeper", None, "pool, executor", "none", "--pool and --executor of aave-v3"))
+    else:
+        where = AaveVenue(node, pool, executor, native, from_block)
     limits = Limits(
         chain_id=chain_id,
         calls=where.selectors(),
@@ -93,16 +106,38 @@ def keeper_command(
         Pairs(node, pair or []),
         sender,
         Meter(limits, time.time),
-        Settings(profit_least, bid_share=bid_share, large_value=large, keep_collateral=keep, dry_run=dry_run),
+        Settings(
+            profit_least,
+            bid_share=bid_share,
+            large_value=large,
+            keep_collateral=keep or venue == "solvent",
+            dry_run=dry_run,
+        ),
         ledger=ProfitLedger(ledger),
         flow=None if relay is None else PrivateFlow(sender, connect([relay])),
         second=other,
     )
+    starter = Starter(keeper, where) if isinstance(where, SolventVenue) else None
+    title = f"{venue} on chain {chain_id}"
     with stopping() as stop:
-        watch(keeper, f"{venue} on chain {chain_id}", stop, blocks=blocks, json_lines=json_lines, metrics=metrics)
+        watch(
+            keeper, title, stop, blocks=blocks, json_lines=json_lines, metrics=metrics,
+            after=None if starter is None else starter.step,
+        )  # fmt: skip
 
 
-def _signer(
+def _deployment(path: Path | None, chain_id: int) -> "Deployment":
+    from solvent.chain.plan import read_deployment
+
+    if path is None:
+        raise SolventError(problem("keeper", None, "deployment", "none", "--deployment FILE of the venue solvent"))
+    at = read_deployment(path)
+    if at.chain_id != chain_id:
+        raise SolventError(problem(str(path), None, "chain_id", at.chain_id, f"{chain_id}, of the node"))
+    return at
+
+
+def signer_of(
     keystore: Path | None, password_file: Path | None, signer: str | None, address: str | None, dry_run: bool
 ) -> "Signer":
     from solvent.chain.abi import checksum
@@ -136,8 +171,9 @@ def watch(
     blocks: int | None = None,
     json_lines: bool = False,
     metrics: Path | None = None,
+    after: Callable[[], object] | None = None,
 ) -> None:
-    """Step at every new block until `stop` is set or `blocks` are over, and show it."""
+    """Step at every new block until `stop` is set or `blocks` are over, and show it. after: called behind each."""
     from solvent.chain.keeper.keeper import metrics_text
     from solvent.chain.rpc import EndpointsLost
     from solvent.cli.keeper_view import figures, line, screen
@@ -165,6 +201,8 @@ def watch(
                 stop.wait(POLL_S)
                 continue
             done += 1
+            if after is not None:
+                after()
             if metrics is not None:
                 _replace(metrics, metrics_text(keeper))
             if live is None:
