@@ -88,7 +88,7 @@ def pay_out(world: World, i: int, values: dict[int, int]) -> None:
     most = cash + max(0, world.balance(INSURANCE, payer))
     paid: dict[int, int] = {}
     borrowed = 0
-    for owner, v in sorted(values.items()):
+    for owner, v in values.items():
         if v < 0:
             need_atoms = min(-v, owed + sum(paid.values()))
             if owner >= 0:
@@ -98,7 +98,7 @@ def pay_out(world: World, i: int, values: dict[int, int]) -> None:
                 need_atoms = min(need_atoms, own + loan)
             paid[owner] = -need_atoms
     there = -sum(paid.values())
-    winners = [(owner, v) for owner, v in sorted(values.items()) if v > 0]
+    winners = [(owner, v) for owner, v in values.items() if v > 0]
     part = {owner: v * there // owed for owner, v in winners} if owed else {}
     for owner, v in winners:
         if sum(part.values()) < there and part[owner] < v:
@@ -145,5 +145,6 @@ def expire(world: World, command: c.Expire) -> None:
         world.give(ROUNDING, owner, i, -lots, floor(lots * lot))
     rounding = world.position(ROUNDING, i)
     assert rounding[0] == 0, "lots add up to zero"
-    pay_out(world, i, {owner: world.position(owner, i)[1] for owner in world.holders(i)})
+    owners = sorted(world.holders(i), key=lambda owner: (owner == ROUNDING, owner))
+    pay_out(world, i, {owner: world.position(owner, i)[1] for owner in owners})
     world.expired.add(i)

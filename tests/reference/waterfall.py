@@ -41,6 +41,8 @@ from solvent.domain import commands as c
 from solvent.domain.owners import FEES, INSURANCE, MARKET
 
 WAD = 10**18
+FLOAT_MICRO = 10_000
+"""Floats know nothing of whole atoms of a coin: what is missing within this they may not see."""
 SIZING_SLACK = Fraction(5, 1000)
 """Of cost: planes through a rule that bends between them are that far off."""
 AUCTION_DEFAULTS = {
@@ -184,6 +186,9 @@ def liquidate(world: World, command: c.Liquidate, plan: Plan) -> None:
         _offer(world, account, found)
         return
     impacts = {i: impact_e9(world, i, lots) for i, lots in legs.items()}
+    if not plan.closed and -buffered(found, world.parameters) <= FLOAT_MICRO:  # in floats nothing is missing
+        _offer(world, account, found)
+        return
     plan = plan._replace(closed=_without_premiums(world, account, impacts, plan.closed))
     closed = _judged(world, account, every, legs, impacts, plan)
     for i in sorted(closed, key=lambda i: (world.terms[i].form == "spot" and closed[i] < 0, list(every).index(i))):
