@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import polars as pl
     from rich.table import Table
 
+    from solvent.lab.congestion import Replay
     from solvent.lab.exposures import Outcome
     from solvent.lab.thresholds import Threshold
 
@@ -302,6 +303,91 @@ def failures_table(fragile: "pl.DataFrame") -> "Table":
     add_numbers(table, "owes\nUSD", "further\ndefaults", "unpaid\nUSD", "equity\nlost")
     for name, owes, defaults, unpaid, part in fragile.head(ROWS_SHOWN).iter_rows():
         table.add_row(plain(name), usd(owes), f"{defaults:,}", usd(unpaid), f"{part:.1%}")
+    return table
+
+
+@app.command("congestion")
+def congestion_command(
+    gas: Annotated[Path, typer.Option(help="Gas prices: ts and gas_price_p30_gwei, _p60_, _p90_, one row a bin.")],
+    auctions: Annotated[
+        Path, typer.Option(help="last_bid_ts, lot_eth, best_price_dai_per_eth, market_price_eth_usd, a row an auction.")
+    ],
+    day: Annotated[str, typer.Option(help="The day to replay.")] = "2020-03-12",
+    cap: Annotated[
+        list[str] | None,
+        typer.Option(help="HOUR:GWEI that keepers pay from an hour on; repeat it.", show_default=False),
+    ] = None,
+    keepers: Annotated[int, typer.Option(min=1, max=16, help="Bidders with that cap.")] = 3,
+    as_json: AsJson = False,
+    report: Report = None,
+) -> None:
+    """A recorded day's auctions at its gas prices: as English auctions, and as ours, with the same capped keepers.
+
+    Blocks are filled by price from a pool in which the keepers' bids wait behind dearer ones; bidders who wait for
+    nothing have no cap. Counts who wins for nothing in each, beside the record.
+    """
+    import msgspec
+    import polars as pl
+
+    from solvent.cli.shown import console, json_text
+    from solvent.engine.files import read_rows, write_bytes
+    from solvent.lab.congestion import Setting, replay
+    from solvent.reports.congestion import congestion_page, figures
+
+    prices, lots = read_rows(gas)[0], read_rows(auctions)[0]
+    if "ts" in prices.columns:
+        prices = prices.filter(pl.col("ts").dt.strftime("%Y-%m-%d") == day)
+    setting = Setting(keepers=keepers)
+    if cap:
+        setting = msgspec.structs.replace(setting, caps=_caps(cap))
+    found = replay(prices, lots, setting)
+    if report is not None:
+        write_bytes(report, congestion_page(found, f"{day}, {len(found.english.start_s):,} auctions.").encode())
+    if as_json:
+        values = {"day": day, "setting": msgspec.to_builtins(setting), "hours": found.hours.to_dicts()}
+        typer.echo(json_text(values | {"totals": figures(found)}))
+        return
+    out = console()
+    out.print(congestion_table(found))
+    for name, text in figures(found).items():
+        out.print(f"{name}: {text}", highlight=False)
+    _wrote(report)
+
+
+def _caps(texts: Sequence[str]) -> tuple[tuple[int, float], ...]:
+    """HOUR:GWEI of each, from hour 0 on. Raises SolventError with all that are neither."""
+    from solvent.errors import Problem, problem, raise_if
+
+    found: dict[int, float] = {}
+    faults: list[Problem] = []
+    for text in texts:
+        hour, _, gwei = text.partition(":")
+        try:
+            found[int(hour)] = float(gwei)
+            is_good = 0 <= int(hour) <= 23 and float(gwei) > 0
+        except ValueError:
+            is_good = False
+        if not is_good:
+            faults.append(problem("argument", None, "cap", text, "HOUR:GWEI with an hour from 0 to 23"))
+    if not faults and 0 not in found:
+        faults.append(problem("argument", None, "cap", ", ".join(texts), "one from hour 0 on, such as 0:101"))
+    raise_if(faults)
+    return tuple(sorted(found.items()))
+
+
+def congestion_table(found: "Replay") -> "Table":
+    """A line an hour: gas, auctions, and who won for nothing."""
+    from solvent.cli.shown import add_numbers, new_table
+
+    table = new_table("hour", title="won for nothing")
+    add_numbers(table, "gas price\ngwei", "auctions", "recorded", "English", "ours", "English\npaid", "ours\npaid")
+    for row in found.hours.iter_rows(named=True):
+        table.add_row(
+            f"{row['hour']:02d}:00",
+            f"{row['gas_price_p30_gwei']:.0f}",
+            *(f"{row[name]:,}" for name in ("auctions", "recorded", "english", "dutch")),
+            *(f"{row[name]:.1%}" for name in ("english_paid_share", "dutch_paid_share")),
+        )
     return table
 
 
