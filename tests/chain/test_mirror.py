@@ -60,6 +60,22 @@ def test_positions_funding_and_profit(venue: Venue, mirror: Mirror) -> None:
     same(mirror)
 
 
+def test_unsettled_profit_carries_no_debt(venue: Venue, mirror: Mirror) -> None:
+    venue.borrow("buyer", 10 * ETH, 13_000 * USD)
+    venue.deposit("seller", None, 20_000 * USD)
+    venue.trade("buyer", "seller", 10_000)
+    for step in range(1, 5):
+        venue.later(3_600, mark=2_000_000 + 100_000 * step)
+    same(mirror)
+    account, now = venue.account("buyer"), mirror.block.timestamp
+    assert mirror.head.has_initial(account, now)
+    venue.push(weth=1_600 * USD)
+    same(mirror)
+    now = mirror.block.timestamp
+    assert mirror.head.profit(account, 0, now) > 3_000 * USD
+    assert not mirror.head.has_initial(account, now)
+
+
 @pytest.mark.parametrize(("age_s", "state"), [(0, OK), (100, DEGRADED), (700, HALTED)])
 def test_prices_that_grow_old(venue: Venue, mirror: Mirror, age_s: int, state: int) -> None:
     venue.borrow("borrower 0", 10 * ETH, 15_000 * USD)

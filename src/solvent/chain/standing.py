@@ -68,12 +68,15 @@ class Ledger:
     def assess(self, account: int, now: int, initial: bool = False) -> Standing:
         """Equity and maintenance (or initial) margin at a second."""
         word = self.accounts.get(account, 0)
-        equity = cash_of(word) - self.debt_of(shares_of(word), now)
-        margin, worst = 0, OK
+        debt = self.debt_of(shares_of(word), now)
+        equity, margin, worst = cash_of(word) - debt, 0, OK
         for market in bits(word >> 200 & 0xFFFF):
             quote = self.mark(market, now)
             profit, required = self._position(account, market, quote, initial)
             equity, margin, worst = equity + profit, margin + required, max(worst, quote.state)
+        if initial and debt:
+            # Unsettled profit carries positions, never a debt.
+            equity = min(equity, cash_of(word) - debt + margin)
         assets = word >> 184 & 0xFFFF
         for asset in bits(assets):
             quote = self.quote(asset, now, assets)

@@ -22,7 +22,7 @@ SHOWN = 20
 
 Rpcs = Annotated[list[str], typer.Option(help="URL of a node. Repeat it: the next one answers where one fails.")]
 At = Annotated[Path, typer.Option("--deployment", help="Where the contracts are: written by `deploy`.")]
-PlanFile = Annotated[Path, typer.Option("--plan", help="Deployment plan, TOML: see docs/contracts.md.")]
+PlanFile = Annotated[Path, typer.Option("--plan", help="Deployment plan, TOML: see docs/on-chain.md.")]
 Keystore = Annotated[Path | None, typer.Option(help="Encrypted keystore file (version 3).")]
 PasswordFile = Annotated[Path | None, typer.Option(help="Its password; asked for where not given.")]
 Signer = Annotated[str | None, typer.Option(help="URL of a remote signer (eth_signTransaction).")]
