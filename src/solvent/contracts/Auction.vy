@@ -87,6 +87,8 @@ HOLDERS_MOST: constant(uint256) = 512
 MASK_16: constant(uint256) = 2**16 - 1
 MASK_24: constant(uint256) = 2**24 - 1
 MASK_32: constant(uint256) = 2**32 - 1
+MASK_48: constant(uint256) = 2**48 - 1
+MASK_64: constant(uint256) = 2**64 - 1
 
 # Parameters; the key is the field. Nine of 16 or 24 bits, then the dust.
 START_BPS: constant(uint256) = 0
@@ -300,7 +302,7 @@ def bid(
 @internal
 def _take_positions(account: uint256, taker: uint256, fraction_e18: uint256):
     """
-    @notice Move the slice of each position, lots rounded up, with its part of the quote leg.
+    @notice Move the slice of each position, lots rounded up, with its part of the unsettled profit.
     """
     markets: uint256 = (staticcall Clearing(clearing).account_word(account) >> 200) & MASK_16
     if markets == 0:
@@ -313,21 +315,22 @@ def _take_positions(account: uint256, taker: uint256, fraction_e18: uint256):
         if (markets >> market) & 1 == 0:
             continue
         index: uint256 = quotes[at] >> 148
-        at += 1
         position: uint256 = staticcall Clearing(clearing).position_word(account, market)
         lots: int256 = 0
         leg: int256 = 0
-        lots, leg = health.funded(position, index, staticcall Clearing(clearing).terms_word(market))
+        terms: uint256 = staticcall Clearing(clearing).terms_word(market)
+        lots, leg = health.funded(position, index, terms)
         size: uint256 = convert(abs(lots), uint256)
         moved: uint256 = (size * fraction_e18 + WAD - 1) // WAD
         part: int256 = convert(moved, int256)
         if lots < 0:
             part = -part
-        leg_part: int256 = leg * convert(fraction_e18, int256) // convert(WAD, int256)
-        if size != 0:
-            leg_part = leg * convert(moved, int256) // convert(size, int256)
+        # Lots are rounded up; what is more than the slice changes hands at the mark, so that profit moves by the slice.
+        worth: int256 = convert((quotes[at] & MASK_48) * (terms & MASK_64), int256)
+        leg_part: int256 = (lots * worth + leg) * convert(fraction_e18, int256) // convert(WAD, int256) - part * worth
         extcall Clearing(clearing).move_position(account, market, -part, -leg_part, index)
         extcall Clearing(clearing).move_position(taker, market, part, leg_part, index)
+        at += 1
 
 
 # Losses

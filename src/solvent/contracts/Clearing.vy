@@ -152,6 +152,7 @@ BPS: constant(uint256) = 10_000
 WAD: constant(uint256) = 10**18
 CASH: constant(uint256) = max_value(uint256)  # in place of a collateral's number in events: the settlement asset
 HOLDERS_MOST: constant(uint256) = 512
+DECIMALS_MOST: constant(uint256) = 27  # of a unit: what is deposited a day has 96 bits
 RIGHT_TRADE: constant(uint256) = 1
 RIGHT_FUNDS: constant(uint256) = 2
 MASK_16: constant(uint256) = 2**16 - 1
@@ -309,10 +310,12 @@ def _assess(account: uint256, word: uint256, new_debt: uint256, initial: bool) -
     @param initial Initial margin in place of maintenance; then the walk over collaterals ends as soon as equity
            covers the margin, because each of them adds to equity at least what it adds to the margin.
     """
-    equity: int256 = convert(word & MASK_88, int256) - convert(new_debt, int256)
+    cash: int256 = convert(word & MASK_88, int256)
     margin: uint256 = 0
+    settled: int256 = cash - convert(new_debt, int256)
     if self._shares(word) != 0:
-        equity -= convert(staticcall Pool(pool).debt_of(self._shares(word)), int256)
+        settled -= convert(staticcall Pool(pool).debt_of(self._shares(word)), int256)
+    equity: int256 = settled
     assets: uint256 = (word >> 184) & MASK_16
     markets: uint256 = (word >> 200) & MASK_16
     if assets | markets == 0 or (initial and markets == 0 and equity >= 0):
@@ -334,6 +337,9 @@ def _assess(account: uint256, word: uint256, new_debt: uint256, initial: bool) -
             margin += required
             at = unsafe_add(at, 1)
         markets >>= 1
+    if initial and settled < cash:
+        # Unsettled profit carries positions, never a debt: else losses of a market would become the lenders'.
+        equity = min(equity, settled + convert(margin, int256))
     for pair: uint256 in range(8):
         if assets == 0:
             break
@@ -377,6 +383,16 @@ def _check_initial(account: uint256, word: uint256, new_debt: uint256):
     errors.need(equity >= convert(margin, int256), errors.BELOW_INITIAL_MARGIN)
 
 
+@internal
+@view
+def _has_initial(account: uint256, word: uint256, new_debt: uint256) -> bool:
+    equity: int256 = 0
+    margin: uint256 = 0
+    state: uint256 = 0
+    equity, margin, state = self._assess(account, word, new_debt, True)
+    return state == health.OK and equity >= convert(margin, int256)
+
+
 @external
 @view
 @nonreentrant
@@ -399,11 +415,7 @@ def has_initial(account: uint256) -> bool:
     """
     @notice Whether an account has its initial margin at good prices.
     """
-    equity: int256 = 0
-    margin: uint256 = 0
-    state: uint256 = 0
-    equity, margin, state = self._assess(account, self.accounts[account], 0, True)
-    return state == health.OK and equity >= convert(margin, int256)
+    return self._has_initial(account, self.accounts[account], 0)
 
 
 # Collateral
@@ -429,11 +441,15 @@ def deposit(account: uint256, asset: uint256, amount: uint256):
     self.balances[account][pair] = (amounts & (MASK_128 << (128 - offset))) | (balance << offset)
     log Deposited(account=account, asset=asset, amount=amount)
     token: address = convert(listing & (2**160 - 1), address)
-    errors.need(
-        extcall IERC20(token).transferFrom(msg.sender, self, amount, default_return_value=True), errors.TRANSFER_FAILED
-    )
+    self._take_token(token, self, amount)
     held: uint256 = staticcall IERC20(token).balanceOf(self)
     errors.need(held >= self.totals[asset] & MASK_128, errors.MONEY_MISSING)
+
+
+@internal
+def _take_token(token: address, receiver: address, amount: uint256):
+    done: bool = extcall IERC20(token).transferFrom(msg.sender, receiver, amount, default_return_value=True)
+    errors.need(done, errors.TRANSFER_FAILED)
 
 
 @internal
@@ -476,7 +492,11 @@ def withdraw(account: uint256, asset: uint256, amount: uint256, receiver: addres
     self._check_initial(account, word, 0)
     log Withdrawn(account=account, asset=asset, amount=amount, receiver=receiver)
     token: address = convert(self.tokens[asset] & (2**160 - 1), address)
+    held: uint256 = staticcall IERC20(token).balanceOf(self, skip_contract_check=True)
     errors.need(extcall IERC20(token).transfer(receiver, amount, default_return_value=True), errors.TRANSFER_FAILED)
+    # A token that takes more than it is told to would take it from the other accounts.
+    left: uint256 = staticcall IERC20(token).balanceOf(self, skip_contract_check=True)
+    errors.need(left + amount >= held, errors.MONEY_MISSING)
 
 
 # Cash and debt
@@ -492,9 +512,7 @@ def deposit_cash(account: uint256, amount: uint256):
     word: uint256 = self.accounts[account]
     self._set_account(account, self._with_cash(word, (word & MASK_88) + amount))
     log Deposited(account=account, asset=CASH, amount=amount)
-    errors.need(
-        extcall IERC20(settlement).transferFrom(msg.sender, pool, amount, default_return_value=True), errors.TRANSFER_FAILED
-    )
+    self._take_token(settlement, pool, amount)
     extcall Pool(pool).custody_in(amount)
 
 
@@ -523,8 +541,13 @@ def borrow(account: uint256, amount: uint256, receiver: address):
     self._check_right(account, msg.sender, RIGHT_FUNDS)
     errors.need(amount != 0 and receiver != empty(address), errors.NOTHING_OR_NOBODY)
     word: uint256 = self.accounts[account]
-    # One atom more: shares are rounded up.
-    self._check_initial(account, word, amount + 1)
+    # With one share more: shares are rounded up, and one may owe more than an atom.
+    self._check_initial(account, word + (1 << 88), amount)
+    self._borrow(account, word, amount, receiver)
+
+
+@internal
+def _borrow(account: uint256, word: uint256, amount: uint256, receiver: address):
     shares: uint256 = extcall Pool(pool).lend(amount, receiver)
     self._set_account(account, self._with_shares(word, self._shares(word) + shares))
     log Borrowed(account=account, amount=amount, shares=shares)
@@ -540,9 +563,7 @@ def repay(account: uint256, amount: uint256) -> uint256:
     """
     word: uint256 = self.accounts[account]
     paid: uint256 = min(amount, staticcall Pool(pool).debt_of(self._shares(word)))
-    errors.need(
-        extcall IERC20(settlement).transferFrom(msg.sender, pool, paid, default_return_value=True), errors.TRANSFER_FAILED
-    )
+    self._take_token(settlement, pool, paid)
     return self._repay(account, word, paid, False)
 
 
@@ -590,7 +611,7 @@ def fill(
     @notice Match two signed orders; the caller is the operator of both, or they name none.
     @param lots Whole lots to fill, at most what is left of either order.
     @param price Ticks a lot, within both limits and the market's band around the guarded mark.
-    @param fees_bps Fees of buyer and seller on the notional, within each order's limit; they go to insurance.
+    @param fees_bps Fees of buyer and seller on the notional, within each order's limit; they stay in the market's pot.
     """
     market: uint256 = buyer.market
     errors.need(buyer.buy and not seller.buy and seller.market == market and lots != 0, errors.ORDERS_DO_NOT_MATCH)
@@ -688,26 +709,23 @@ def _good_quote(market: uint256) -> uint256:
 def _trade(account: uint256, market: uint256, lots: int256, amount: int256, quote: uint256, terms: uint256):
     """
     @notice Change a position and hold the account to the gate: it has initial margin, or the fill neither raises
-            its requirement nor lowers what is left over it, at the guarded mark.
+            its requirement nor lowers what is left over it, at the guarded mark, of both margins.
     """
     old: uint256 = self.positions[account][market]
-    profit: int256 = 0
-    required: uint256 = 0
-    profit, required = health.position_terms(old, quote, terms, True)
     new: uint256 = self._move_position(account, market, lots, amount, quote >> 148)
-    new_profit: int256 = 0
-    new_required: uint256 = 0
-    new_profit, new_required = health.position_terms(new, quote, terms, True)
     word: uint256 = self.accounts[account]
     errors.need(word >> 216 == 0, errors.UNDER_LIQUIDATION)
+    if self._has_initial(account, word, 0):
+        return
     equity: int256 = 0
     margin: uint256 = 0
-    state: uint256 = 0
-    equity, margin, state = self._assess(account, word, 0, True)
-    if state != health.OK or equity < convert(margin, int256):
-        spare: int256 = profit - convert(required, int256)
-        errors.need(new_required <= required, errors.BELOW_INITIAL_MARGIN)
-        errors.need(new_profit - convert(new_required, int256) >= spare, errors.BELOW_INITIAL_MARGIN)
+    for initial: bool in [True, False]:
+        required: uint256 = 0
+        equity, margin = health.position_terms(old, quote, terms, initial)
+        spare: int256 = equity - convert(margin, int256)
+        equity, required = health.position_terms(new, quote, terms, initial)
+        is_less: bool = required <= margin and equity - convert(required, int256) >= spare
+        errors.need(is_less, errors.BELOW_INITIAL_MARGIN)
 
 
 @internal
@@ -752,8 +770,8 @@ def _move_position(
 def settle(account: uint256, market: uint256):
     """
     @notice Turn unsettled profit into cash as far as losers paid in, or a loss into a payment; anyone may.
-    @dev A loss takes the account's cash, then a loan that its collateral alone must carry at maintenance weights:
-         losses of markets never become the lenders'.
+    @dev A loss takes the cash that no debt needs, then a loan that collateral alone must carry, both at maintenance
+         weights: losses of markets never become the lenders'.
     """
     word: uint256 = self.accounts[account]
     errors.need((word >> (200 + market)) & 1 == 1, errors.NO_POSITION)
@@ -773,9 +791,8 @@ def settle(account: uint256, market: uint256):
         profit = convert(won, int256)
     else:
         loss: uint256 = convert(-profit, uint256)
-        if loss > cash:
-            lent = self._forced_loan(account, word, loss - cash)
-        lost: uint256 = min(loss, cash + lent)
+        lost: uint256 = 0
+        lost, lent = self._collected(account, word, loss)
         cash = cash + lent - lost
         pot += lost
         profit = -convert(lost, int256)
@@ -787,23 +804,30 @@ def settle(account: uint256, market: uint256):
 
 
 @internal
-def _forced_loan(account: uint256, word: uint256, loss: uint256) -> uint256:
+def _collected(account: uint256, word: uint256, loss: uint256) -> (uint256, uint256):
     """
-    @notice Lend into the account's cash what its collateral carries without cash and positions; else nothing.
+    @notice What of a loss an account can pay without its positions, and what of that is lent to it.
     """
-    amount: uint256 = min(loss, staticcall Pool(pool).lendable())
+    cash: uint256 = word & MASK_88
+    if loss <= cash and self._shares(word) == 0:
+        return loss, 0
     equity: int256 = 0
     margin: uint256 = 0
     state: uint256 = 0
-    equity, margin, state = self._assess(account, (word & ~MARKETS_OF) >> 88 << 88, amount + 1, False)
-    if amount == 0 or state != health.OK or equity < convert(margin, int256) or word >> 216 != 0:
-        return 0
-    shares: uint256 = extcall Pool(pool).lend(amount, empty(address))
-    self._set_account(account, self._with_shares(word, self._shares(word) + shares))
-    log Borrowed(account=account, amount=amount, shares=shares)
-    equity, margin, state = self._assess(account, self.accounts[account], 0, False)
-    errors.need(equity + convert(amount, int256) >= convert(margin, int256), errors.UNHEALTHY)
-    return amount
+    equity, margin, state = self._assess(account, word & ~MARKETS_OF, 0, False)
+    spare: uint256 = 0
+    if state == health.OK:
+        spare = convert(max(equity - convert(margin, int256), 0), uint256)
+    elif self._shares(word) == 0:
+        spare = cash
+    if loss > cash and word >> 216 == 0:
+        amount: uint256 = min(loss - cash, staticcall Pool(pool).lendable())
+        if amount != 0 and spare > cash + amount:
+            self._borrow(account, word, amount, empty(address))
+            equity, margin, state = self._assess(account, self.accounts[account], 0, False)
+            errors.need(equity + convert(amount, int256) >= convert(margin, int256), errors.UNHEALTHY)
+            return cash + amount, amount
+    return min(loss, min(cash, spare)), 0
 
 
 @external
@@ -1061,13 +1085,17 @@ def parameter(key: uint256) -> uint256:
 def set_parameter(key: uint256, setting: uint256):
     """
     @notice Change a parameter; the Steward alone, who keeps bounds, steps and delays.
-    @dev A token, its unit and a market's multiplier are set once: they say what amounts mean.
+    @dev A token and a market's multiplier are set once, and a unit before its token: they say what amounts mean.
     """
     errors.need(msg.sender == steward, errors.NOT_AUTHORISED)
     field: uint256 = key & 255
     index: uint256 = key >> 8
-    if field == TOKEN or field == UNIT_DECIMALS or field == MULTIPLIER:
-        errors.need(self._parameter(field, index) == 0, errors.SET_ONCE)
+    first: uint256 = field
+    if field == UNIT_DECIMALS:
+        errors.need(setting <= DECIMALS_MOST, errors.UNSAFE_PARAMETER)
+        first = TOKEN
+    if first == TOKEN or first == MULTIPLIER:
+        errors.need(self._parameter(first, index) == 0, errors.SET_ONCE)
     offset: uint256 = 0
     width: uint256 = 0
     offset, width = self._place(field, index)
@@ -1082,5 +1110,7 @@ def set_parameter(key: uint256, setting: uint256):
     errors.need(self._parameter(WEIGHT_INITIAL, index) <= self._parameter(WEIGHT_MAINTENANCE, index), errors.UNSAFE_PARAMETER)
     errors.need(self._parameter(WEIGHT_MAINTENANCE, index) < BPS, errors.UNSAFE_PARAMETER)
     errors.need(self._parameter(RATE_MAINTENANCE, index) <= self._parameter(RATE_INITIAL, index), errors.UNSAFE_PARAMETER)
+    # Above the whole notional a lower price would ask for less than it takes away.
+    errors.need(self._parameter(RATE_INITIAL, index) <= BPS, errors.UNSAFE_PARAMETER)
     errors.need(setting != convert(settlement, uint256) or field != TOKEN, errors.UNSAFE_PARAMETER)
     log ParameterSet(key=key, value=setting)

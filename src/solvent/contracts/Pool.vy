@@ -380,8 +380,8 @@ def debt_of(shares: uint256) -> uint256:
 @internal
 @pure
 def _owed(part: uint256, debt: uint256, shares: uint256) -> uint256:
-    if part == 0:
-        return 0
+    if part == 0 or shares == 0:
+        return part  # before the first loan a share is an atom
     # Below 2**104 * 2**104.
     return unsafe_div(unsafe_add(unsafe_mul(part, debt), unsafe_sub(shares, 1)), shares)
 
@@ -689,7 +689,11 @@ def _take(source: address, amount: uint256):
 
 @internal
 def _send(receiver: address, amount: uint256):
+    held: uint256 = staticcall IERC20(asset).balanceOf(self, skip_contract_check=True)
     errors.need(extcall IERC20(asset).transfer(receiver, amount, default_return_value=True), errors.TRANSFER_FAILED)
+    # A token that takes more than it is told to would take it from everybody here.
+    left: uint256 = staticcall IERC20(asset).balanceOf(self, skip_contract_check=True)
+    errors.need(left + amount >= held, errors.MONEY_MISSING)
 
 
 @internal
