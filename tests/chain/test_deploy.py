@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.chain.nodes import local_rpc
+from tests.chain.nodes import ROOT, local_rpc
 from tests.chain.venue_desk import ETH, USD, Venue, key
 
 from solvent.chain.artifacts import Contract, artifact
@@ -193,3 +193,12 @@ def test_an_unknown_function_is_refused(venue: Venue) -> None:
     contract = Contract(venue.rpc, "Pool", venue.at.pool)
     with pytest.raises(SolventError, match="one of the contract's own"):
         contract.payload("drain")
+
+
+def test_the_plan_of_the_page_is_a_plan(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "on-chain.md").read_text()
+    text = page.split("```toml\n")[1].split("```")[0]
+    path = tmp_path / "plan.toml"
+    path.write_text(text.replace("0x...", "0x" + "11" * 20))
+    plan = read_plan(path)
+    assert (plan.collaterals[0].symbol, plan.markets[0].lot, plan.bounds[0].delay_s) == ("WETH", "0.001", 86_400)

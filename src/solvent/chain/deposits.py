@@ -15,12 +15,15 @@ from solvent.chain.rpc import Rpc, data, number, quantity
 from solvent.domain import commands as c
 from solvent.domain import events as e
 from solvent.engine.engine import Submission
+from solvent.errors import SolventError, problem
 
 TRANSFER = "0x" + "ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 """Topic of `Transfer(address,address,uint256)`, indexed sender and receiver."""
 WATCHED_BLOCKS = 256
 """So long after it was credited a deposit is looked at again."""
 CALLER = "chain"
+TRIES = 8
+"""How often one step follows a chain that changes under it."""
 
 Ask: TypeAlias = Callable[[Sequence[Submission]], Sequence[e.Entry]]
 """Hands commands to the engine as one block, durable on return."""
@@ -81,8 +84,7 @@ class Deposits:
         self.chain_id = number(rpc.call("eth_chainId"))
         self.log = IntentLog(log, Credited | Reversed)
         self._reader = LogReader(rpc, list(self._tokens), [TRANSFER])
-        if from_block:
-            self._reader.start_after(from_block - 1)
+        self._from_block = from_block
         self.pending: list[Seen] = []
         self.credited: dict[str, Credited] = {}
         self.undone: Counter[tuple[str, int]] = Counter()
@@ -104,11 +106,7 @@ class Deposits:
 
     def step(self) -> int:
         """Look at the newest block; how many deposits were credited. Raises SolventError."""
-        try:
-            found = self._reader.advance()
-        except Reorged as reorg:
-            self.pending = [each for each in self.pending if each.block <= reorg.last.number]
-            found = self._reader.advance()
+        found = self._advance()
         self._undo(self._gone())
         known = {(each.seen.transaction, each.seen.ordinal) for each in self.credited.values()}
         fresh = [each for each in self._seen(found) if (each.transaction, each.ordinal) not in known]
@@ -117,6 +115,17 @@ class Deposits:
         ripe = [each for each in self.pending if each.block <= last_final]
         self.pending = [each for each in self.pending if each.block > last_final]
         return sum(self._credit(each) for each in ripe)
+
+    def _advance(self) -> list[Log]:
+        """New logs; what a reorg has dropped is no longer pending."""
+        for _ in range(TRIES):
+            if not self._reader.checkpoints and self._from_block:
+                self._reader.start_after(self._from_block - 1)
+            try:
+                return self._reader.advance()
+            except Reorged as reorg:
+                self.pending = [each for each in self.pending if each.block <= reorg.last.number]
+        raise SolventError(problem("deposits", None, "chain", f"changed {TRIES} times", "a chain that stands still"))
 
     def _seen(self, found: Sequence[Log]) -> list[Seen]:
         """Transfers to the venue among logs; those of nothing are none."""
