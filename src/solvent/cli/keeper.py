@@ -19,8 +19,10 @@ from solvent.cli.up import stopping
 from solvent.errors import SolventError, problem
 
 if TYPE_CHECKING:
+    from solvent.chain.keeper.aave_venue import AaveVenue
     from solvent.chain.keeper.keeper import Keeper
-    from solvent.chain.plan import Deployment
+    from solvent.chain.keeper.solvent_venue import SolventVenue
+    from solvent.chain.rpc import Rpc
     from solvent.chain.signers import Signer
 
 POLL_S = 0.5
@@ -68,7 +70,6 @@ def keeper_command(
     """
     if venue not in VENUES:
         raise SolventError(problem("keeper", None, "venue", venue, f"one of {', '.join(VENUES)}"))
-    from solvent.chain.keeper.aave_venue import AaveVenue
     from solvent.chain.keeper.amm import Pairs
     from solvent.chain.keeper.flow import PrivateFlow
     from solvent.chain.keeper.keeper import Keeper, Settings
@@ -85,14 +86,11 @@ def keeper_command(
     for each in (node, other) if other else (node,):
         each.require_chain(chain_id)
     sender = Sender(node, signer_of(keystore, password_file, signer, address, dry_run), chain_id)
-    where: AaveVenue | SolventVenue
-    if venue == "solvent":
-        at = _deployment(deployment, chain_id)
-        where = SolventVenue(node, at, int(sender.signer.address, 16) << 8 | account, native)
-    elif not (pool and executor):
-        raise SolventError(problem("keeper", None, "pool, executor", "none", "--pool and --executor of aave-v3"))
-    else:
-        where = AaveVenue(node, pool, executor, native, from_block)
+    where = (
+        _ours(node, deployment, chain_id, sender.signer.address, account, native)
+        if venue == "solvent"
+        else _aave(node, pool, executor, native, from_block)
+    )
     limits = Limits(
         chain_id=chain_id,
         calls=where.selectors(),
@@ -126,7 +124,17 @@ def keeper_command(
         )  # fmt: skip
 
 
-def _deployment(path: Path | None, chain_id: int) -> "Deployment":
+def _aave(node: "Rpc", pool: str, executor: str, native: str, from_block: int) -> "AaveVenue":
+    from solvent.chain.keeper.aave_venue import AaveVenue
+
+    if not (pool and executor):
+        raise SolventError(problem("keeper", None, "pool, executor", "none", "--pool and --executor of aave-v3"))
+    return AaveVenue(node, pool, executor, native, from_block)
+
+
+def _ours(node: "Rpc", path: Path | None, chain_id: int, owner: str, number: int, native: str) -> "SolventVenue":
+    """Our own contracts; slices go to an account of the key's owner."""
+    from solvent.chain.keeper.solvent_venue import SolventVenue
     from solvent.chain.plan import read_deployment
 
     if path is None:
@@ -134,7 +142,7 @@ def _deployment(path: Path | None, chain_id: int) -> "Deployment":
     at = read_deployment(path)
     if at.chain_id != chain_id:
         raise SolventError(problem(str(path), None, "chain_id", at.chain_id, f"{chain_id}, of the node"))
-    return at
+    return SolventVenue(node, at, int(owner, 16) << 8 | number, native)
 
 
 def signer_of(
