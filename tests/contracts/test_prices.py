@@ -192,3 +192,53 @@ def test_a_signer_comes_and_goes_through_the_steward(world: World) -> None:
     world.prices.push(now, updates, world.signatures(now, updates))
     with refused("UnsafeParameter"):
         world.steward.set_up(world.prices, 0, 0, sender=world.owner)
+
+
+def read_both_ways(world: World, assets: int) -> tuple[tuple[int, list[int]], tuple[int, list[int]]]:
+    """State and words of pairs by the cheap path of contracts and by that of readers."""
+    found = world.prices.pair_quotes(assets)
+    asked = [pair for pair in range(8) if assets >> 2 * pair & 3]
+    state, words = world.prices.quotes(assets, 0)
+    return (found[8], [found[pair] for pair in asked]), (state, list(words))
+
+
+def test_contracts_and_readers_are_told_the_same_prices(world: World) -> None:
+    """Over jumps to both edges of the band, low confidence and every age, of whole and of half pairs."""
+    states = set()
+    steps = [(1.0, 0, 0), (1.3, 0, 1), (0.699, 0, 1), (1.31, 0, 1), (0.5, 0, 1), (1.0, 200, 1), (1.0, 201, 1)]
+    ages = [0, 60, 61, 600, 601]
+    for factor, confidence, seconds in steps:
+        with boa.env.anchor():
+            prices = world.asset_prices
+            world.asset_prices = [int(price * factor) for price in prices[:3]] + prices[3:]
+            world.confidence = confidence
+            world.later(seconds + 1)
+            world.asset_prices, world.confidence = prices, 0
+            for age in ages:
+                with boa.env.anchor():
+                    boa.env.time_travel(seconds=age)
+                    for assets in (0b1, 0b10, 0b1100, 0b0100, 0b1000, 0b11111111, 1 << 15 | 1):
+                        cheap, plain = read_both_ways(world, assets)
+                        assert cheap == plain, (factor, confidence, age, assets)
+                        states.add(cheap[0])
+    assert states == {OK, DEGRADED, HALTED}
+
+
+def test_contracts_and_readers_are_told_the_same_answers_of_feeds(feed_world: World) -> None:
+    now, good = boa.env.timestamp, feed_world.asset_prices[0] * 100
+    answers = [(good, now), (good * 14 // 10, now), (good // 2, now), (0, now), (-1, now), (good, now + 1)]
+    answers += [(good, now - 3_600), (good, now - 3_601), (2**255 - 1, now), (-(2**255), now), (good, 2**256 - 1)]
+    states = []
+    for answer in answers:
+        feed_world.feeds[0].set_answer(*answer)
+        for assets in (0b1, 0b10, 0b11, 0b1111):
+            cheap, plain = read_both_ways(feed_world, assets)
+            assert cheap == plain, (answer, assets)
+        states.append(read_both_ways(feed_world, 1)[0][0])
+    assert states == [OK, DEGRADED, DEGRADED, *[HALTED] * 3, OK, *[HALTED] * 4]
+
+
+def test_a_mark_is_the_same_alone(world: World) -> None:
+    state, words = world.prices.quotes(0, 1)
+    assert world.prices.mark_quote(0) == (words[0], state) == (words[0], OK)
+    assert world.prices.mark_quote(1)[1] == HALTED

@@ -41,7 +41,7 @@ interface Clearing:
 
 
 interface Prices:
-    def quotes(assets: uint256, markets: uint256) -> (uint256, DynArray[uint256, 24]): view
+    def mark_quote(market: uint256) -> (uint256, uint256): view
 
 
 event Started:
@@ -305,32 +305,25 @@ def _take_positions(account: uint256, taker: uint256, fraction_e18: uint256):
     @notice Move the slice of each position, lots rounded up, with its part of the unsettled profit.
     """
     markets: uint256 = (staticcall Clearing(clearing).account_word(account) >> 200) & MASK_16
-    if markets == 0:
-        return
-    state: uint256 = 0
-    quotes: DynArray[uint256, 24] = []
-    state, quotes = staticcall Prices(prices).quotes(0, markets)
-    at: uint256 = 0
     for market: uint256 in range(16):
         if (markets >> market) & 1 == 0:
             continue
-        index: uint256 = quotes[at] >> 148
+        quote: uint256 = self._quote(market)
         position: uint256 = staticcall Clearing(clearing).position_word(account, market)
         lots: int256 = 0
         leg: int256 = 0
         terms: uint256 = staticcall Clearing(clearing).terms_word(market)
-        lots, leg = health.funded(position, index, terms)
+        lots, leg = health.funded(position, quote >> 148, terms)
         size: uint256 = convert(abs(lots), uint256)
         moved: uint256 = (size * fraction_e18 + WAD - 1) // WAD
         part: int256 = convert(moved, int256)
         if lots < 0:
             part = -part
         # Lots are rounded up; what is more than the slice changes hands at the mark, so that profit moves by the slice.
-        worth: int256 = convert((quotes[at] & MASK_48) * (terms & MASK_64), int256)
+        worth: int256 = convert((quote & MASK_48) * (terms & MASK_64), int256)
         leg_part: int256 = (lots * worth + leg) * convert(fraction_e18, int256) // convert(WAD, int256) - part * worth
-        extcall Clearing(clearing).move_position(account, market, -part, -leg_part, index)
-        extcall Clearing(clearing).move_position(taker, market, part, leg_part, index)
-        at += 1
+        extcall Clearing(clearing).move_position(account, market, -part, -leg_part, quote >> 148)
+        extcall Clearing(clearing).move_position(taker, market, part, leg_part, quote >> 148)
 
 
 # Losses
@@ -344,23 +337,32 @@ def _absorb(
     @notice Hand an account that is worth less than nothing to its taker, with what he is paid for it.
     """
     markets: uint256 = (staticcall Clearing(clearing).account_word(account) >> 200) & MASK_16
-    quotes: DynArray[uint256, 24] = []
     lenders_most: uint256 = offer.payout
     if markets != 0:
         # Lenders answer for what collateral and cash leave of the debt, never for a loss of a position.
-        state: uint256 = 0
-        state, quotes = staticcall Prices(prices).quotes(0, markets)
-        lending: int256 = offer.equity - self._profits(account, markets, quotes)
+        lending: int256 = offer.equity - self._profits(account, markets)
         lenders_most = convert(max(-lending, 0), uint256)
     insured: uint256 = 0
     lenders: uint256 = 0
     insured, lenders = extcall Clearing(clearing).absorb(account, taker, offer.payout, lenders_most)
-    charged: uint256 = self._charge_markets(account, markets, quotes, offer.payout - insured - lenders)
+    charged: uint256 = self._charge_markets(account, markets, offer.payout - insured - lenders)
     payout: uint256 = insured + lenders + charged
     errors.need(payout >= received_least, errors.TOO_LITTLE_RECEIVED)
     self._take_positions(account, taker, WAD)
     extcall Clearing(clearing).take(account, taker, msg.sender, WAD, 0, 0, 0)
     return WAD, 0, payout
+
+
+@internal
+@view
+def _quote(market: uint256) -> uint256:
+    """
+    @notice A market's guarded price, whatever its state: `standing` has told what state counts.
+    """
+    quote: uint256 = 0
+    state: uint256 = 0
+    quote, state = staticcall Prices(prices).mark_quote(market)
+    return quote
 
 
 @internal
@@ -379,30 +381,24 @@ def _profit(account: uint256, market: uint256, quote: uint256) -> int256:
 
 @internal
 @view
-def _profits(account: uint256, markets: uint256, quotes: DynArray[uint256, 24]) -> int256:
+def _profits(account: uint256, markets: uint256) -> int256:
     sum: int256 = 0
-    at: uint256 = 0
     for market: uint256 in range(16):
         if (markets >> market) & 1 == 1:
-            sum += self._profit(account, market, quotes[at])
-            at += 1
+            sum += self._profit(account, market, self._quote(market))
     return sum
 
 
 @internal
-def _charge_markets(
-    account: uint256, markets: uint256, quotes: DynArray[uint256, 24], amount: uint256
-) -> uint256:
+def _charge_markets(account: uint256, markets: uint256, amount: uint256) -> uint256:
     """
     @notice Forgive losses of an account's positions and put them to the winners of their markets.
     """
     left: uint256 = amount
-    at: uint256 = 0
     for market: uint256 in range(16):
         if (markets >> market) & 1 == 0:
             continue
-        quote: uint256 = quotes[at]
-        at += 1
+        quote: uint256 = self._quote(market)
         charged: uint256 = min(left, convert(max(-self._profit(account, market, quote), 0), uint256))
         if charged != 0:
             left -= charged
@@ -441,11 +437,10 @@ def share_market_loss(market: uint256, holders: DynArray[uint256, HOLDERS_MOST])
     @notice Cut the positive unsettled profits of a market pro rata by the loss that insurance could not pay.
     @param holders All accounts in the market in strictly rising order; anyone may bring the list.
     """
+    quote: uint256 = 0
     state: uint256 = 0
-    quotes: DynArray[uint256, 24] = []
-    state, quotes = staticcall Prices(prices).quotes(0, 1 << market)
+    quote, state = staticcall Prices(prices).mark_quote(market)
     errors.need(state == health.OK, errors.PRICES_NOT_GOOD)
-    quote: uint256 = quotes[0]
     deficit: uint256 = self._deficit(market)
     errors.need(deficit != 0, errors.NO_LOSS)
     errors.need(len(holders) == self._holders(market), errors.NOT_ALL_HOLDERS)

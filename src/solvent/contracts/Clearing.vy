@@ -25,7 +25,8 @@ from . import signatures
 
 
 interface Prices:
-    def quotes(assets: uint256, markets: uint256) -> (uint256, DynArray[uint256, 24]): view
+    def mark_quote(market: uint256) -> (uint256, uint256): view
+    def pair_quotes(assets: uint256) -> uint256[9]: view
 
 
 interface Pool:
@@ -312,58 +313,77 @@ def _assess(account: uint256, word: uint256, new_debt: uint256, initial: bool) -
     """
     cash: int256 = convert(word & MASK_88, int256)
     margin: uint256 = 0
-    settled: int256 = cash - convert(new_debt, int256)
-    if self._shares(word) != 0:
-        settled -= convert(staticcall Pool(pool).debt_of(self._shares(word)), int256)
+    settled: int256 = unsafe_sub(cash, convert(new_debt, int256))
+    shares: uint256 = self._shares(word)
+    if shares != 0:
+        settled -= convert(staticcall Pool(pool).debt_of(shares), int256)
     equity: int256 = settled
     assets: uint256 = (word >> 184) & MASK_16
     markets: uint256 = (word >> 200) & MASK_16
     if assets | markets == 0 or (initial and markets == 0 and equity >= 0):
         return equity, 0, health.OK  # no price matters
-    state: uint256 = 0
-    quotes: DynArray[uint256, 24] = []
-    state, quotes = staticcall Prices(prices).quotes(assets, markets)
-    at: uint256 = 0
+    state: uint256 = health.OK
+    if markets != 0:
+        profit: int256 = 0
+        profit, margin, state = self._assess_positions(account, markets, initial)
+        equity += profit
+        if initial and settled < cash:
+            # Unsettled profit carries positions, never a debt: else losses of a market would become the lenders'.
+            equity = min(equity, settled + convert(margin, int256))
+    if assets != 0:
+        quotes: uint256[9] = staticcall Prices(prices).pair_quotes(assets)
+        state = max(state, quotes[8])
+        price_unit: uint256 = PRICE_UNIT
+        for pair: uint256 in range(8):
+            if assets == 0:
+                break
+            if initial and equity >= convert(margin, int256):
+                break
+            if assets & 3 != 0:
+                worth: uint256 = 0
+                charge: uint256 = 0
+                worth, charge = health.collateral(
+                    self.balances[account][pair],
+                    quotes[pair],
+                    self.risks[pair >> 1] >> ((pair & 1) << 7),
+                    price_unit,
+                    initial,
+                )
+                # Sums of 16 terms below 2**216.
+                equity = unsafe_add(equity, convert(worth, int256))
+                margin = unsafe_add(margin, charge)
+            assets >>= 2
+    return equity, margin, state
+
+
+@internal
+@view
+def _assess_positions(account: uint256, markets: uint256, initial: bool) -> (int256, uint256, uint256):
+    """
+    @notice Unsettled profits of an account, what its positions must hold, and the worst price state.
+    @param markets Bitmap of the markets it has positions in.
+    """
+    profits: int256 = 0
+    margin: uint256 = 0
+    worst: uint256 = health.OK
+    rest: uint256 = markets
     for market: uint256 in range(16):
-        if markets == 0:
+        if rest == 0:
             break
-        if markets & 1 != 0:
+        if rest & 1 != 0:
+            quote: uint256 = 0
+            state: uint256 = 0
+            quote, state = staticcall Prices(prices).mark_quote(market)
             profit: int256 = 0
             required: uint256 = 0
             profit, required = health.position_terms(
-                self.positions[account][market], quotes[at], self.terms[market], initial
+                self.positions[account][market], quote, self.terms[market], initial
             )
-            equity += profit
+            profits += profit
             margin += required
-            at = unsafe_add(at, 1)
-        markets >>= 1
-    if initial and settled < cash:
-        # Unsettled profit carries positions, never a debt: else losses of a market would become the lenders'.
-        equity = min(equity, settled + convert(margin, int256))
-    for pair: uint256 in range(8):
-        if assets == 0:
-            break
-        if initial and equity >= convert(margin, int256):
-            break
-        if assets & 3 != 0:
-            amounts: uint256 = self.balances[account][pair]
-            risk: uint256 = self.risks[pair >> 1] >> ((pair & 1) << 7)
-            quote: uint256 = quotes[at]
-            at = unsafe_add(at, 1)
-            for half: uint256 in range(2):
-                if (assets >> half) & 1 == 1:
-                    worth: uint256 = 0
-                    weighted: uint256 = 0
-                    worth, weighted = health.collateral(
-                        amounts & MASK_128, quote, risk, PRICE_UNIT, initial
-                    )
-                    equity = unsafe_add(equity, convert(worth, int256))
-                    margin = unsafe_add(margin, unsafe_sub(worth, weighted))
-                amounts >>= 128
-                risk >>= 64
-                quote >>= 108
-        assets >>= 2
-    return equity, margin, state
+            worst = max(worst, state)
+        rest >>= 1
+    return profits, margin, worst
 
 
 @internal
@@ -698,11 +718,11 @@ def cancel(order: Order):
 @internal
 @view
 def _good_quote(market: uint256) -> uint256:
+    quote: uint256 = 0
     state: uint256 = 0
-    quotes: DynArray[uint256, 24] = []
-    state, quotes = staticcall Prices(prices).quotes(0, 1 << market)
+    quote, state = staticcall Prices(prices).mark_quote(market)
     errors.need(state == health.OK, errors.PRICES_NOT_GOOD)
-    return quotes[0]
+    return quote
 
 
 @internal

@@ -161,19 +161,26 @@ def wire(clearing_: address):
 
 @internal
 @view
+def _interest(loans: uint256) -> uint256:
+    """
+    @notice Interest since the last accrual, rounded up.
+    """
+    # Below 2**104 * 2**16 * 2**32.
+    grown: uint256 = unsafe_mul(
+        unsafe_mul(loans & MASK_104, loans >> 240), unsafe_sub(block.timestamp, (loans >> 208) & MASK_32)
+    )
+    return unsafe_div(unsafe_add(grown, BPS * YEAR_S - 1), BPS * YEAR_S)
+
+
+@internal
+@view
 def _accrued() -> (uint256, uint256):
     """
     @notice Debt with interest up to now, rounded up, and the interest in it.
     """
     loans: uint256 = self.loans
-    debt: uint256 = loans & MASK_104
-    elapsed: uint256 = unsafe_sub(block.timestamp, (loans >> 208) & MASK_32)
-    if elapsed == 0 or debt == 0:
-        return debt, 0
-    # Below 2**104 * 2**16 * 2**32.
-    grown: uint256 = unsafe_mul(unsafe_mul(debt, loans >> 240), elapsed)
-    interest: uint256 = unsafe_div(unsafe_add(grown, BPS * YEAR_S - 1), BPS * YEAR_S)
-    return unsafe_add(debt, interest), interest
+    interest: uint256 = self._interest(loans)
+    return unsafe_add(loans & MASK_104, interest), interest
 
 
 @internal
@@ -182,18 +189,18 @@ def _accrue() -> (uint256, uint256, uint256, uint256):
     @notice Debt, debt shares, idle and insurance as of now; nothing is stored but by `_store`.
     @dev The reserve factor's part of the interest goes to insurance as far as there is idle money for it.
     """
-    debt: uint256 = 0
-    interest: uint256 = 0
-    debt, interest = self._accrued()
-    shares: uint256 = (self.loans >> 104) & MASK_104
-    idle: uint256 = self.cash & MASK_128
-    insurance: uint256 = self.cash >> 128
+    loans: uint256 = self.loans
+    cash: uint256 = self.cash
+    interest: uint256 = self._interest(loans)
+    debt: uint256 = unsafe_add(loans & MASK_104, interest)
+    idle: uint256 = cash & MASK_128
+    insurance: uint256 = cash >> 128
     if interest != 0:
-        reserve: uint256 = min(interest * packing.field(self.terms, 64, 16) // BPS, idle)
+        reserve: uint256 = min(interest * ((self.terms >> 64) & MASK_16) // BPS, idle)
         idle = unsafe_sub(idle, reserve)
         insurance += reserve
         log Accrued(interest=interest, reserve=reserve, debt=debt)
-    return debt, shares, idle, insurance
+    return debt, (loans >> 104) & MASK_104, idle, insurance
 
 
 @internal
@@ -217,8 +224,11 @@ def _rate(debt: uint256, idle: uint256, terms: uint256) -> uint256:
     if debt == 0:
         return terms & MASK_16
     kink: uint256 = (terms >> 48) & MASK_16
-    use: uint256 = unsafe_div(debt * BPS + debt + idle - 1, debt + idle)
-    rate: uint256 = (terms & MASK_16) + unsafe_div(min(use, kink) * ((terms >> 16) & MASK_16) + kink - 1, kink)
+    # Debt is below 2**104, idle below 2**128, the kink between 0 and BPS, use at most BPS: nothing overflows.
+    whole: uint256 = unsafe_add(debt, idle)
+    use: uint256 = unsafe_div(unsafe_add(unsafe_mul(debt, BPS), unsafe_sub(whole, 1)), whole)
+    sloped: uint256 = unsafe_mul(min(use, kink), (terms >> 16) & MASK_16)
+    rate: uint256 = unsafe_add(terms & MASK_16, unsafe_div(unsafe_add(sloped, unsafe_sub(kink, 1)), kink))
     if use > kink:
         rate += unsafe_div((use - kink) * ((terms >> 32) & MASK_16) + BPS - kink - 1, BPS - kink)
     return min(rate, MASK_16)
@@ -242,7 +252,8 @@ def lend(amount: uint256, receiver: address) -> uint256:
     errors.need(amount <= idle, errors.NOT_ENOUGH_IDLE)
     minted: uint256 = amount
     if debt != 0 and shares != 0:
-        minted = (amount * shares + debt - 1) // debt
+        # Below 2**128 * 2**104.
+        minted = unsafe_div(unsafe_add(unsafe_mul(amount, shares), unsafe_sub(debt, 1)), debt)
     debt += amount
     errors.need(debt <= (self.terms >> 80) & MASK_88, errors.BORROW_CAP)
     self._store(debt, shares + minted, idle - amount, insurance)
@@ -371,10 +382,8 @@ def debt_of(shares: uint256) -> uint256:
     """
     @notice What debt shares owe now, rounded up.
     """
-    debt: uint256 = 0
-    interest: uint256 = 0
-    debt, interest = self._accrued()
-    return self._owed(shares, debt, (self.loans >> 104) & MASK_104)
+    loans: uint256 = self.loans
+    return self._owed(shares, unsafe_add(loans & MASK_104, self._interest(loans)), (loans >> 104) & MASK_104)
 
 
 @internal
@@ -420,7 +429,7 @@ def _total() -> uint256:
     interest: uint256 = 0
     debt, interest = self._accrued()
     idle: uint256 = self.cash & MASK_128
-    reserve: uint256 = min(interest * packing.field(self.terms, 64, 16) // BPS, idle)
+    reserve: uint256 = min(interest * ((self.terms >> 64) & MASK_16) // BPS, idle)
     return debt + idle - reserve
 
 

@@ -16,8 +16,8 @@ from . import packing
 from . import signatures
 
 interface Feed:
-    # Round numbers are uint80 there; as whole words they need no checks that nobody looks at.
-    def latestRoundData() -> (uint256, int256, uint256, uint256, uint256): view
+    # Round, answer, started at, updated at, answered in: as whole words they need no checks that nobody looks at.
+    def latestRoundData() -> uint256[5]: view
     def decimals() -> uint8: view
 
 
@@ -51,6 +51,8 @@ MASK_108: constant(uint256) = 2**108 - 1
 SLOW_DELAY_S: constant(uint256) = 86_400
 SLOW_STEP_BPS_HOURLY: constant(uint256) = 600
 FEED_SCALE_ZERO: constant(uint256) = 24
+ANSWER: constant(uint256) = 1
+UPDATED_AT: constant(uint256) = 3
 OK: constant(uint256) = 0
 DEGRADED: constant(uint256) = 1
 HALTED: constant(uint256) = 2
@@ -102,7 +104,7 @@ def __init__(
     @param guards soft age s, hard age s, band bps, most confidence bps, skew s, most funding bps an hour.
     """
     errors.need(threshold_ > 0 and threshold_ <= len(signers), errors.UNSAFE_PARAMETER)
-    errors.need(guards[0] <= guards[1] and guards[2] < BPS, errors.UNSAFE_PARAMETER)
+    errors.need(guards[0] <= guards[1] and guards[1] <= MASK_39 and guards[2] < BPS, errors.UNSAFE_PARAMETER)
     steward = steward_
     last: uint256 = 0
     for signer: address in signers:
@@ -266,27 +268,25 @@ def _answer(feed: uint256) -> uint256:
     @notice The feed's price; zero where it is to be refused: not positive, from the future, stale, or at the limit
             where its aggregator clips. A feed that reverts makes the reading revert: no risk can be added then.
     """
-    round: uint256 = 0
-    signed_answer: int256 = 0
-    started_at: uint256 = 0
-    updated_at: uint256 = 0
-    round, signed_answer, started_at, updated_at, round = staticcall Feed(
-        convert(feed & (2**160 - 1), address)
-    ).latestRoundData(skip_contract_check=True)
-    if signed_answer <= 0 or updated_at > block.timestamp:
-        return 0
-    answer: uint256 = convert(signed_answer, uint256)
-    if answer >> 128 != 0:
-        return 0
-    if unsafe_sub(block.timestamp, updated_at) > unsafe_mul(60, feed >> 245):
-        return 0
+    round: uint256[5] = staticcall Feed(convert(feed & (2**160 - 1), address)).latestRoundData(
+        skip_contract_check=True
+    )
+    price: uint256 = round[ANSWER]
     scale: uint256 = (feed >> 240) & 31
-    price: uint256 = 0
-    if scale >= FEED_SCALE_ZERO:
-        price = unsafe_mul(answer, pow_mod256(10, unsafe_sub(scale, FEED_SCALE_ZERO)))
+    # A negative answer is a huge number, and above every limit.
+    if scale < FEED_SCALE_ZERO:
+        price = unsafe_div(price, pow_mod256(10, unsafe_sub(FEED_SCALE_ZERO, scale)))
     else:
-        price = unsafe_div(answer, pow_mod256(10, unsafe_sub(FEED_SCALE_ZERO, scale)))
-    if price <= (feed >> 152) & LIMIT or price >= (feed >> 192) & LIMIT:
+        price = unsafe_mul(min(price, 2**128), pow_mod256(10, unsafe_sub(scale, FEED_SCALE_ZERO)))
+    age: uint256 = unsafe_sub(block.timestamp, round[UPDATED_AT])
+    # Each limit is a difference that is negative where it is broken; an age is where the time is to come.
+    strain: uint256 = (
+        unsafe_sub(unsafe_sub(price, 1), (feed >> 152) & LIMIT)
+        | unsafe_sub(unsafe_sub((feed >> 192) & LIMIT, 1), price)
+        | unsafe_sub(unsafe_mul(60, feed >> 245), age)
+        | age
+    )
+    if strain >> 255 != 0:
         return 0
     return price
 
@@ -298,59 +298,136 @@ def _answer(feed: uint256) -> uint256:
 @view
 def quotes(assets: uint256, markets: uint256) -> (uint256, DynArray[uint256, 24]):
     """
-    @notice Guarded prices of a set of markets and collaterals: a word a market and a word a pair, in rising order,
-            markets first.
+    @notice Guarded prices of a set of markets and collaterals, for readers: a word a market and a word a pair, in
+            rising order, markets first. Contracts ask `mark_quote` and `pair_quotes`, which cost less.
     @param assets Bitmap of collaterals, 16 bits.
     @param markets Bitmap of markets, 16 bits.
-    @return The worst state (0 ok, 1 degraded, 2 halted) of what was asked for, and the words: of a market
-            price 48 | slow price 48 | confidence 12 | time 40 | funding index 96 bits; of a pair
-            price 48 | slow price 48 | confidence 12 bits, twice.
-            A price outside the band around its slow price stands at the edge of the band.
+    @return The worst state (0 ok, 1 degraded, 2 halted) of what was asked for, and the words.
     """
     worst: uint256 = OK
+    word: uint256 = 0
+    state: uint256 = 0
     found: DynArray[uint256, 24] = []
-    rest: uint256 = markets
     for market: uint256 in range(MARKETS):
-        if rest == 0:
-            break
-        if rest & 1 != 0:
-            word: uint256 = self.marks[market]
-            quote: uint256 = 0
-            state: uint256 = 0
-            quote, state = self._guarded(word & MASK_108, self._age(word >> 108 & MASK_40))
+        if (markets >> market) & 1 != 0:
+            word, state = self._mark_quote(market)
             worst = max(worst, state)
-            found.append((word & ~MASK_48) | (quote & MASK_48))
-        rest >>= 1
-    rest = assets
+            found.append(word)
+    for pair: uint256 in range(PAIRS):
+        asked: uint256 = (assets >> unsafe_mul(2, pair)) & 3
+        if asked != 0:
+            word = self.pairs[pair]
+            if word >= POLLED:
+                word = self._polled(pair, word, asked)
+            word, state = self._guarded_pair(word, asked)
+            worst = max(worst, state)
+            found.append(word)
+    return worst, found
+
+
+@external
+@view
+def mark_quote(market: uint256) -> (uint256, uint256):
+    """
+    @notice Guarded price of a market.
+    @return price 48 | slow price 48 | confidence 12 | time 40 | funding index 96 bits, and its state (0 ok,
+            1 degraded, 2 halted). A price outside the band around its slow price stands at the edge of the band.
+    """
+    return self._mark_quote(market)
+
+
+@internal
+@view
+def _mark_quote(market: uint256) -> (uint256, uint256):
+    word: uint256 = self.marks[market]
+    price: uint256 = 0
+    state: uint256 = 0
+    price, state = self._guarded(word, self._lateness(word >> 108 & MASK_40))
+    return (word & ~MASK_48) | price, state
+
+
+@external
+@view
+def pair_quotes(assets: uint256) -> uint256[PAIRS + 1]:
+    """
+    @notice Guarded prices of a set of collaterals, each pair at its number, and their worst state after them.
+    @param assets Bitmap of collaterals, 16 bits.
+    @return Of each pair asked for price 48 | slow price 48 | confidence 12 bits, twice; at last the worst state
+            (0 ok, 1 degraded, 2 halted).
+            A price outside the band around its slow price stands at the edge of the band.
+    """
+    found: uint256[PAIRS + 1] = empty(uint256[PAIRS + 1])
+    oldest: uint256 = unsafe_sub(block.timestamp, soft_age_s)
+    band: uint256 = band_bps
+    confidence_most: uint256 = confidence_most_bps
+    rest: uint256 = assets
     for pair: uint256 in range(PAIRS):
         if rest == 0:
             break
         if rest & 3 != 0:
             word: uint256 = self.pairs[pair]
-            if word & POLLED != 0:
-                word = self._polled(pair, word, rest & 3)
-            age: uint256 = self._age((word >> 216) & MASK_39)
-            quote: uint256 = 0
-            state: uint256 = 0
-            if rest & 1 != 0:
-                quote, state = self._guarded(word & MASK_108, age)
-                worst = max(worst, state)
-                word = (word & ~MASK_48) | (quote & MASK_48)
-            if rest & 2 != 0:
-                quote, state = self._guarded((word >> 108) & MASK_108, age)
-                worst = max(worst, state)
-                word = (word & ~(MASK_48 << 108)) | ((quote & MASK_48) << 108)
-            found.append(word)
+            if word >= POLLED:
+                word = self._polled(pair, word, rest)
+            late: uint256 = unsafe_sub((word >> 216) & MASK_39, oldest)
+            strain: uint256 = self._strain(word, band, confidence_most)
+            strain |= self._strain(word >> 108, band, confidence_most)
+            if (late | strain) >> 255 != 0:
+                state: uint256 = 0
+                word, state = self._guarded_pair(word, rest)
+                found[PAIRS] = max(found[PAIRS], state)
+            found[pair] = word
         rest >>= 2
-    return worst, found
+    return found
+
+
+@internal
+@pure
+def _strain(quote: uint256, band: uint256, confidence_most: uint256) -> uint256:
+    """
+    @notice Has its highest bit set where a quote breaks a limit: each limit is a difference, negative where broken.
+    """
+    price: uint256 = quote & MASK_48
+    slow: uint256 = (quote >> 48) & MASK_48
+    width: uint256 = unsafe_div(unsafe_mul(slow, band), BPS)
+    return (
+        unsafe_sub(price, unsafe_sub(slow, width))
+        | unsafe_sub(unsafe_add(slow, width), price)
+        | unsafe_sub(confidence_most, (quote >> 96) & MASK_12)
+        | unsafe_sub(slow, 1)
+    )
 
 
 @internal
 @view
-def _age(time: uint256) -> uint256:
-    if time >= block.timestamp:
-        return 0
-    return unsafe_sub(block.timestamp, time)
+def _guarded_pair(word: uint256, asked: uint256) -> (uint256, uint256):
+    """
+    @notice A pair's word with its prices inside their bands, and the worst state of those asked for.
+    """
+    guarded: uint256 = word
+    late: uint256 = self._lateness((word >> 216) & MASK_39)
+    worst: uint256 = OK
+    price: uint256 = 0
+    state: uint256 = 0
+    if asked & 1 != 0:
+        price, worst = self._guarded(word, late)
+        guarded = (guarded & ~MASK_48) | price
+    if asked & 2 != 0:
+        price, state = self._guarded(word >> 108, late)
+        guarded = (guarded & ~(MASK_48 << 108)) | (price << 108)
+    return guarded, max(worst, state)
+
+
+@internal
+@view
+def _lateness(time: uint256) -> uint256:
+    """
+    @notice The state that a price of this time has at best.
+    """
+    if unsafe_add(time, soft_age_s) >= block.timestamp:
+        return OK
+    if unsafe_add(time, hard_age_s) >= block.timestamp:
+        return DEGRADED
+    return HALTED
 
 
 @internal
@@ -370,27 +447,27 @@ def _polled(pair: uint256, word: uint256, asked: uint256) -> uint256:
         if answer == 0:
             time = 0
         answers |= answer << 108
-    return (word & (SLOW_PRICES)) | answers | (time << 216)
+    return (word & SLOW_PRICES) | answers | (time << 216)
 
 
 @internal
 @view
-def _guarded(quote: uint256, age: uint256) -> (uint256, uint256):
+def _guarded(quote: uint256, state: uint256) -> (uint256, uint256):
     """
-    @notice The quote with its price inside the band, and its state.
+    @notice The price inside the band of a quote, and its state if that of its time is the given one.
     """
     price: uint256 = quote & MASK_48
     slow: uint256 = (quote >> 48) & MASK_48
-    if age > hard_age_s or slow == 0:
-        return quote, HALTED
+    if state == HALTED or slow == 0:
+        return price, HALTED
     band: uint256 = unsafe_div(unsafe_mul(slow, band_bps), BPS)
     if price > unsafe_add(slow, band):
         return min(unsafe_add(slow, band), MASK_48), DEGRADED
     if price < unsafe_sub(slow, band):
         return unsafe_sub(slow, band), DEGRADED
-    if age > soft_age_s or quote >> 96 > confidence_most_bps:
-        return quote, DEGRADED
-    return quote, OK
+    if (quote >> 96) & MASK_12 > confidence_most_bps:
+        return price, DEGRADED
+    return price, state
 
 
 @external

@@ -21,6 +21,7 @@ MASK_16: constant(uint256) = 2**16 - 1
 MASK_48: constant(uint256) = 2**48 - 1
 MASK_64: constant(uint256) = 2**64 - 1
 MASK_96: constant(uint256) = 2**96 - 1
+MASK_128: constant(uint256) = 2**128 - 1
 SIGN_64: constant(uint256) = 2**63
 SIGN_96: constant(uint256) = 2**95
 
@@ -33,26 +34,46 @@ HALTED: constant(uint256) = 2
 @internal
 @pure
 def collateral(
-    amount: uint256, quote: uint256, risk: uint256, price_unit: uint256, initial: bool
+    amounts: uint256, quotes: uint256, risks: uint256, price_unit: uint256, initial: bool
 ) -> (uint256, uint256):
     """
-    @notice Value and weighted value of one collateral, both rounded down.
-    @param amount Atoms, below 2**128.
-    @param quote price 48 | slow price 48 | confidence 12 low bits, price in 1e-6 settlement units a unit of the asset.
-    @param risk decimals of the unit 8 | initial weight 16 | maintenance weight 16 low bits (basis points).
+    @notice Value of a pair of collaterals, and the part of it that does not count. Of each, value and weighted
+            value are rounded down.
+    @param amounts Two balances of 128 bits.
+    @param quotes Twice price 48 | slow price 48 | confidence 12 bits, in 1e-6 settlement units a listed unit.
+    @param risks Twice decimals of the unit 8 | initial weight 16 | maintenance weight 16 | none 24 bits (basis points).
     @param price_unit Atoms of the settlement asset in 1e-6 of it, at most 10**12.
     """
-    price: uint256 = quote & MASK_48
-    weight: uint256 = (risk >> 24) & MASK_16
+    price: uint256 = quotes & MASK_48
+    other_price: uint256 = (quotes >> 108) & MASK_48
+    weights: uint256 = risks >> 24
     if initial:
-        price = min(price, (quote >> 48) & MASK_48)
-        price = unsafe_div(unsafe_mul(price, unsafe_sub(BPS, (quote >> 96) & MASK_12)), BPS)
-        weight = (risk >> 8) & MASK_16
+        price = self._initial_price(quotes)
+        other_price = self._initial_price(quotes >> 108)
+        weights = risks >> 8
     # Below 2**128 * 2**48 * 2**40 = 2**216, and times a weight below 2**230: nothing overflows.
     value: uint256 = unsafe_div(
-        unsafe_mul(unsafe_mul(amount, price), price_unit), pow_mod256(10, risk & 255)
+        unsafe_mul(unsafe_mul(amounts & MASK_128, price), price_unit), pow_mod256(10, risks & 255)
     )
-    return value, unsafe_div(unsafe_mul(value, weight), BPS)
+    other: uint256 = unsafe_div(
+        unsafe_mul(unsafe_mul(amounts >> 128, other_price), price_unit), pow_mod256(10, (risks >> 64) & 255)
+    )
+    worth: uint256 = unsafe_add(value, other)
+    weighted: uint256 = unsafe_add(
+        unsafe_div(unsafe_mul(value, weights & MASK_16), BPS),
+        unsafe_div(unsafe_mul(other, (weights >> 64) & MASK_16), BPS),
+    )
+    return worth, unsafe_sub(worth, weighted)
+
+
+@internal
+@pure
+def _initial_price(quote: uint256) -> uint256:
+    """
+    @notice The worse of price and slow price, less its confidence.
+    """
+    price: uint256 = min(quote & MASK_48, (quote >> 48) & MASK_48)
+    return unsafe_div(unsafe_mul(price, unsafe_sub(BPS, (quote >> 96) & MASK_12)), BPS)
 
 
 @internal
