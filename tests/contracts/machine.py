@@ -309,11 +309,28 @@ class Contracts(RuleBasedStateMachine):
         else:
             self.both(lambda: auction.finish(number), lambda: twin.finish(number), "finish")
 
+    @rule(at=accounts, factor=st.floats(0.8, 0.99), elapsed=seconds, by=st.sampled_from([3, 3, 0, 2]), most=slices)
+    def crash(self, at: int, factor: float, elapsed: int, by: int, most: int) -> None:
+        """All that an account depends on moves against it, and somebody bids."""
+        account = self.twin.accounts[self.numbers[at]]
+        self.travel(elapsed)
+        self.confidence = 0
+        for asset in account.balances:
+            self.prices[asset] = max(int(self.prices[asset] * factor), 1)
+        for market, position in account.positions.items():
+            moved = self.marks[market] * (factor if position.lots > 0 else 2 - factor)
+            self.marks[market] = min(max(int(moved), 100), 2**40)
+        self.push()
+        if self.twin.offer(self.numbers[at])[0]:
+            self._bid(self.numbers[at], by, most)
+
     @precondition(lambda self: self.short())
     @rule(data=st.data(), by=accounts, most=slices)
     def bid(self, data: st.DataObject, by: int, most: int) -> None:
-        number, taker = data.draw(st.sampled_from(self.short())), self.numbers[by]
-        who = self.owner_of(taker)
+        self._bid(data.draw(st.sampled_from(self.short())), by, most)
+
+    def _bid(self, number: int, by: int, most: int) -> None:
+        taker, who = self.numbers[by], self.owner_of(self.numbers[by])
         fraction, price, equity, margin, _, _ = self.twin.offer(number)
         tokens = self._tokens()
         lost = self.twin.lost_by_lenders
@@ -333,7 +350,7 @@ class Contracts(RuleBasedStateMachine):
         after, required, *_ = self.twin.standing(number)
         if fraction == WAD and done[0] == WAD:
             account = self.twin.accounts[number]
-            assert not (account.shares or account.balances or account.positions), "not closed in full"
+            assert account == Account(cash=account.cash), "not closed in full"
         elif equity >= 0:
             # Each term is rounded by less than an atom.
             assert (after + 2 * len(ASSETS) + 3 * len(MARKETS)) * margin >= equity * required, "health fell"
