@@ -51,6 +51,33 @@ def test_a_dry_run_needs_no_key(venue: tuple[LocalChain, Desk, str]) -> None:
     assert len(chain.pool) == 0
 
 
+def test_a_dry_run_needs_no_executor_either(venue: tuple[LocalChain, Desk, str]) -> None:
+    """Funds without end, and nothing simulated; gas is valued by the reserve called WETH."""
+    _, desk, url = venue
+    asked = ["keeper", "--venue", "aave-v3", "--rpc", url, "--pool", desk.market.pool.address, "--dry-run"]
+    result = runner.invoke(app, [*asked, "--pair", desk.pair.address, "--blocks", "1", "--json-lines"])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["jobs"][0]["repay_usd"] == pytest.approx(8_000, rel=1e-3)
+
+
+def test_all_that_is_missing_is_named_at_once(venue: tuple[LocalChain, Desk, str]) -> None:
+    result = runner.invoke(
+        app, ["keeper", "--rpc", venue[2], "--signer", venue[2], "--address", Account.from_key(KEY).address]
+    )
+    assert result.exit_code == 2
+    text = " ".join(result.output.split())
+    assert "--pool: none is known on chain" in text
+    assert "--executor, or --dry-run" in text
+
+
+def test_an_asset_that_is_no_reserve_is_named(venue: tuple[LocalChain, Desk, str]) -> None:
+    asked = ["keeper", "--rpc", venue[2], "--pool", venue[1].market.pool.address, "--dry-run", "--native", "WPOL"]
+    result = runner.invoke(app, asked)
+    assert result.exit_code == 2
+    assert "the asset of one of its reserves: " in " ".join(result.output.split())
+
+
 def test_a_keystore_liquidates_and_the_ledger_and_metrics_are_written(
     venue: tuple[LocalChain, Desk, str], tmp_path: Path
 ) -> None:

@@ -25,6 +25,18 @@ EVENTS = {
 }
 """Events after which an account has to be read again, and the topics that name it."""
 Q_ACCOUNT = "getUserAccountData(address)"
+WORD_BYTES = 32
+
+
+POOLS = {1: ("0x87870Bca3F3fD6335C3F4ce8392D69350B4fA4E2", 16_291_000)}
+"""Chain id -> the main pool's address, and a block before which nobody had borrowed."""
+
+
+def _text(symbol: bytes) -> str:
+    """Some old tokens answer with 32 bytes in place of a string."""
+    if len(symbol) == WORD_BYTES:
+        return symbol.rstrip(b"\0").decode(errors="replace")
+    return str(decode(("string",), symbol)[0])
 
 
 class AaveReader:
@@ -73,11 +85,18 @@ class AaveReader:
         )
 
     def index(self, asset: str) -> int:
-        """Index of a reserve by its asset. Raises SolventError."""
-        found = next((each.index for each in self.reserves if each.asset == checksum(asset)), None)
-        if found is None:
-            raise SolventError(problem("pool", None, "asset", asset, f"one of its {len(self.reserves)} reserves"))
-        return found
+        """Index of a reserve by its asset's address or symbol. Raises SolventError."""
+        names = [each.asset for each in self.reserves] if asset.startswith("0x") else self._symbols()
+        wanted = checksum(asset) if asset.startswith("0x") else asset
+        if names.count(wanted) != 1:
+            accepted = f"the asset of one of its reserves: {', '.join(sorted(names))}"
+            raise SolventError(problem("pool", None, "asset", asset, accepted))
+        return names.index(wanted)
+
+    def _symbols(self) -> list[str]:
+        payload = "0x" + call_data("symbol()").hex()
+        calls: list[Call] = [("eth_call", [{"to": each.asset, "data": payload}, "latest"]) for each in self.reserves]
+        return [_text(data(each)) for each in self.rpc.results(calls)]
 
     def rates(self, tag: str) -> Rates:
         """Prices, indices and e-modes at a block."""

@@ -28,13 +28,17 @@ if TYPE_CHECKING:
 POLL_S = 0.5
 VENUES = ("aave-v3", "solvent")
 ETH, GWEI, USD = 10**18, 10**9, 10**8
+NOBODY = "0x" + "00" * 19 + "01"
+"""Looks on in a dry run without an address."""
 
 
 def keeper_command(
     rpc: Annotated[list[str], typer.Option(help="URL of a node. Repeat it: the next one answers where one fails.")],
-    native: Annotated[str, typer.Option(help="Asset that gas is valued by: on aave-v3 its address, else WETH.")],
-    pool: Annotated[str, typer.Option(help="aave-v3: address of the venue's pool.")] = "",
-    executor: Annotated[str, typer.Option(help="aave-v3: your executor contract, which holds the funds.")] = "",
+    native: Annotated[str, typer.Option(help="Asset that gas is valued by; on aave-v3 symbol or address.")] = "WETH",
+    pool: Annotated[str | None, typer.Option(help="aave-v3: address of its pool. On Ethereum: the main one.")] = None,
+    executor: Annotated[
+        str | None, typer.Option(help="aave-v3: your executor contract, which holds the funds. A dry run needs none.")
+    ] = None,
     deployment: Annotated[Path | None, typer.Option(help="solvent: what `solvent chain deploy` wrote.")] = None,
     account: Annotated[int, typer.Option(min=0, max=255, help="solvent: which of your accounts takes slices.")] = 0,
     venue: Annotated[str, typer.Option(help=f"One of: {', '.join(VENUES)}.")] = "aave-v3",
@@ -47,7 +51,7 @@ def keeper_command(
     signer: Annotated[str | None, typer.Option(help="URL of a remote signer (eth_signTransaction).")] = None,
     address: Annotated[str | None, typer.Option(help="Of the remote signer, or of a dry run without a key.")] = None,
     relay: Annotated[str | None, typer.Option(help="URL of a private relay (eth_sendPrivateTransaction).")] = None,
-    from_block: Annotated[int, typer.Option(min=0, help="Before which nobody had borrowed.")] = 0,
+    from_block: Annotated[int | None, typer.Option(min=0, help="Before which nobody had borrowed.")] = None,
     profit_least: Annotated[float, typer.Option(min=0, help="USD that a job must bring behind gas.")] = 1.0,
     bid_share: Annotated[float, typer.Option(min=0, max=1, help="Most of a profit that becomes tip.")] = 0.5,
     large: Annotated[float, typer.Option(min=0, help="USD from which a job is checked on --second.")] = 50_000.0,
@@ -89,7 +93,7 @@ def keeper_command(
     where = (
         _ours(node, deployment, chain_id, sender.signer.address, account, native)
         if venue == "solvent"
-        else _aave(node, pool, executor, native, from_block)
+        else _aave(node, chain_id, pool, executor, native, from_block, dry_run=dry_run)
     )
     limits = Limits(
         chain_id=chain_id,
@@ -110,6 +114,7 @@ def keeper_command(
             large_value=large,
             keep_collateral=keep or venue == "solvent",
             dry_run=dry_run,
+            simulate=venue == "solvent" or executor is not None,
         ),
         ledger=ProfitLedger(ledger),
         flow=None if relay is None else PrivateFlow(sender, connect([relay])),
@@ -124,12 +129,29 @@ def keeper_command(
         )  # fmt: skip
 
 
-def _aave(node: "Rpc", pool: str, executor: str, native: str, from_block: int) -> "AaveVenue":
+def _aave(
+    node: "Rpc",
+    chain_id: int,
+    pool: str | None,
+    executor: str | None,
+    native: str,
+    from_block: int | None,
+    *,
+    dry_run: bool,
+) -> "AaveVenue":
+    from solvent.chain.aave import POOLS
     from solvent.chain.keeper.aave_venue import AaveVenue
 
-    if not (pool and executor):
-        raise SolventError(problem("keeper", None, "pool, executor", "none", "--pool and --executor of aave-v3"))
-    return AaveVenue(node, pool, executor, native, from_block)
+    known, first = POOLS.get(chain_id, (None, 0))
+    missing = []
+    if pool is None and known is None:
+        missing.append(problem("keeper", None, "pool", "none", f"--pool: none is known on chain {chain_id}"))
+    if executor is None and not dry_run:
+        missing.append(problem("keeper", None, "executor", "none", "--executor, or --dry-run"))
+    if missing:
+        raise SolventError(*missing)
+    first = first if pool in (None, known) else 0
+    return AaveVenue(node, pool or str(known), executor, native, first if from_block is None else from_block)
 
 
 def _ours(node: "Rpc", path: Path | None, chain_id: int, owner: str, number: int, native: str) -> "SolventVenue":
@@ -165,9 +187,9 @@ def signer_of(
         return from_keystore(keystore, password)
     if signer is not None and address is not None:
         return RemoteSigner(connect([signer]), address)
-    if dry_run and address is not None:
-        return WatchOnly(checksum(address))
-    accepted = "--keystore FILE, --signer URL with --address, or --dry-run with --address"
+    if dry_run:
+        return WatchOnly(checksum(address or NOBODY))
+    accepted = "--keystore FILE, --signer URL with --address, or --dry-run"
     raise SolventError(problem("keeper", None, "key", "none", accepted))
 
 

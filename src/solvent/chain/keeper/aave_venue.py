@@ -31,6 +31,8 @@ BAND = 1e-6
 """Around health 1 the integers decide."""
 CHECKED = 8
 """Accounts whose health is compared with the pool's at the start."""
+ENDLESS = 2**128
+"""Atoms of each asset, where no executor limits what is spent."""
 NO_ADDRESS = "0x" + "00" * 20
 
 
@@ -39,14 +41,15 @@ class AaveVenue:
 
     name = "aave-v3"
 
-    def __init__(self, rpc: Rpc, pool: str, executor: str, native: str, from_block: int = 0) -> None:
-        """executor: address of our contract. native: asset of the pool by whose price gas is valued.
+    def __init__(self, rpc: Rpc, pool: str, executor: str | None, native: str, from_block: int = 0) -> None:
+        """executor: address of our contract; None: jobs are decided as if funds had no end, and cannot be called.
 
-        from_block: before which nobody borrowed. Raises SolventError.
+        native: asset of the pool by whose price gas is valued, its address or symbol. from_block: before which nobody
+        borrowed. Raises SolventError.
         """
         self.reader = AaveReader(rpc, pool)
         self.book = AaveBook(self.reader, from_block)
-        self.executor = checksum(executor)
+        self.executor = None if executor is None else checksum(executor)
         self._native = self.reader.index(native)
         self._row: dict[str, int] = {}
         self._users: list[str] = []
@@ -228,7 +231,9 @@ class AaveVenue:
         return is_far
 
     def call(self, job: Job, bounds: Bounds) -> tuple[str, bytes]:
-        """See `Venue`."""
+        """See `Venue`. Raises SolventError without an executor."""
+        if self.executor is None:
+            raise SolventError(problem(self.name, None, "executor", "none", "the address of an executor contract"))
         payload = call_data(
             LIQUIDATE, self.reader.pool, job.collateral.address, job.debt.address, checksum(job.account),
             bounds.maximum_paid, job.pair or NO_ADDRESS, bounds.maximum_paid, bounds.minimum_received,
@@ -254,6 +259,8 @@ class AaveVenue:
 
     def funds(self) -> Mapping[str, int]:
         """See `Venue`."""
+        if self.executor is None:
+            return {each.asset: ENDLESS for each in self.reader.reserves}
         payload = "0x" + call_data("balanceOf(address)", self.executor).hex()
         calls = [("eth_call", [{"to": each.asset, "data": payload}, "latest"]) for each in self.reader.reserves]
         found = self.rpc.results(calls)
@@ -264,7 +271,7 @@ class AaveVenue:
 
     def selectors(self) -> Mapping[str, tuple[str, ...]]:
         """See `Venue`."""
-        return {self.executor: ("0x" + selector(LIQUIDATE).hex(),)}
+        return {} if self.executor is None else {self.executor: ("0x" + selector(LIQUIDATE).hex(),)}
 
 
 def urgency(health: float, last_health: float) -> float:
