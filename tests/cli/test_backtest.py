@@ -56,6 +56,20 @@ def test_a_row_an_asset_and_side(data: Path) -> None:
     assert all(row["max_one_day_rise"] <= 0.25 for row in found)
 
 
+def test_all_assets_from_the_first_day_that_can_be_tested(data: Path) -> None:
+    """250 returns before it; what cannot be tested is left out and named."""
+    found = rows("--data", data, "--model", "hs-250")
+    assert [row["asset"] for row in found] == ["BTC", "BTC", "ETH", "ETH"]
+    assert {row["observations"] for row in found} == {799 - 250}
+    short = pl.read_csv(data).filter((pl.col("asset") == "BTC") | (pl.col("date") > "2021-06-01"))
+    short.write_csv(data)
+    out = typed("--data", data, "--policy", "portfolio")
+    assert "ETH  long" not in out
+    assert "left out: ETH: prices.csv: from = ETH" in " ".join(out.split())
+    pl.read_csv(data).filter(pl.col("asset") == "ETH").write_csv(data)
+    assert "the data do not cover the test" in typed("--data", data, code=2)
+
+
 def test_the_table_says_what_it_shows(data: Path) -> None:
     out = typed("--data", data, "--assets", "btc", *SPAN, "--model", "hs-250")
     assert "99.00% of losses to be covered, 2021-06-01 to 2021-08-31, 92 bars of BTC" in out

@@ -35,8 +35,13 @@ REJECTED = 0.05
 
 def backtest_command(
     data: Annotated[Path, typer.Option(help="Daily or hourly prices: CSV, Parquet, Arrow or JSON; see replay.")],
-    assets: Annotated[str, typer.Option(help="Assets, separated by commas.")],
-    start: Annotated[str, typer.Option("--from", help="First day to test; what comes before it is fitted to.")],
+    assets: Annotated[str, typer.Option(help="Assets, separated by commas; `all`: every one of the file.")] = "all",
+    start: Annotated[
+        str,
+        typer.Option(
+            "--from", help="First day to test; what comes before is fitted to. By default: as soon as it can."
+        ),
+    ] = "",
     end: Annotated[str, typer.Option("--to", help="Last day to test; by default the last one of the data.")] = "",
     model: Annotated[
         str, typer.Option("--model", "--models", help="Names, separated by commas; `all` races all.")
@@ -59,21 +64,29 @@ def backtest_command(
     Without --model and --policy the champion, `stack`, is tested.
     """
     from solvent.cli.shown import console, json_text
-    from solvent.engine.files import read_candles, read_policy, write_bytes, write_frame
+    from solvent.engine.files import read_candles, read_policy, read_sound_candles, write_bytes, write_frame
     from solvent.models import hourly
     from solvent.models.catalogue import BENCHMARK, CHAMPION
     from solvent.models.history import histories
+    from solvent.models.model import LEAST_RETURNS
     from solvent.models.race import figures
 
     first, last = wanted_days(start, end)
     names = model_names(model or ("" if policy else CHAMPION))
     check_numbers(level, horizon, names)
     chosen = read_policy(policy) if policy else None
-    tickers = [each.strip().upper() for each in assets.split(",") if each.strip()]
-    candles = read_candles(data, tickers or None)
-    series = histories(candles, tickers or candles["asset"].unique().sort().to_list(), first, last, file=data.name)
+    of_hours = set(names) & set(hourly.MODELS)
+    least = LEAST_RETURNS if first or not of_hours else hourly.WARM_UP_HOURS
+    left_out: dict[str, Problem] = {}
+    if assets.strip().lower() == "all":
+        candles, left_out = read_sound_candles(data)
+        series = all_histories(candles, first, last, data.name, least, left_out)
+    else:
+        tickers = [each.strip().upper() for each in assets.split(",") if each.strip()]
+        candles = read_candles(data, tickers)
+        series = histories(candles, tickers, first, last, file=data.name, least=least)
     check_lengths(series, horizon)
-    if set(names) & set(hourly.MODELS):
+    if of_hours:
         check_warm_up(series, candles, data.name)
     with console_errors().status("backtest") as status:
         forecasts, benchmark = all_forecasts(series, candles, names, chosen, level, horizon, status.update)
@@ -90,6 +103,8 @@ def backtest_command(
         return
     for part in parts(summary, series, level, horizon):
         console().print(part)
+    for asset, why in left_out.items():
+        typer.echo(f"left out: {asset}: {why}")
     for path in (out, report):
         if path is not None:
             typer.echo(f"wrote {path}")
@@ -102,8 +117,8 @@ def console_errors() -> Any:
     return Console(stderr=True)
 
 
-def wanted_days(start: str, end: str) -> tuple[date, date | None]:
-    """Both ends of the test. Raises SolventError for what is no date."""
+def wanted_days(start: str, end: str) -> tuple[date | None, date | None]:
+    """Both ends of the test, None where left open. Raises SolventError for what is no date."""
     found: list[date | None] = []
     problems: list[Problem] = []
     for field, text in (("--from", start), ("--to", end)):
@@ -112,11 +127,25 @@ def wanted_days(start: str, end: str) -> tuple[date, date | None]:
         except ValueError:
             problems.append(problem("backtest", None, field, text, "a date such as 2024-12-31"))
     raise_if(problems)
-    first, last = found
-    if first is None:
-        raise_if([problem("backtest", None, "--from", "empty", "a date such as 2019-09-01")])
-    assert first is not None
-    return first, last
+    return found[0], found[1]
+
+
+def all_histories(
+    candles: "pl.DataFrame", first: date | None, last: date | None, file: str, least: int, left_out: dict[str, Problem]
+) -> "list[History]":
+    """The series of all assets that cover the test; why another does not goes to `left_out`. Raises SolventError."""
+    from solvent.errors import SolventError
+    from solvent.models.history import histories
+
+    found: list[History] = []
+    for asset in candles["asset"].unique().sort().to_list():
+        try:
+            found += histories(candles, [asset], first, last, file=file, least=least)
+        except SolventError as error:
+            left_out[asset] = error.problems[0]
+    if not found:
+        raise_if(list(left_out.values()), "the data do not cover the test")
+    return found
 
 
 def model_names(text: str) -> list[str]:

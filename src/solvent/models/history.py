@@ -44,7 +44,7 @@ class History:
 def histories(
     candles: pl.DataFrame,
     assets: Sequence[str],
-    start: date,
+    start: date | None,
     end: date | None = None,
     *,
     file: str = "candles",
@@ -52,7 +52,8 @@ def histories(
 ) -> list[History]:
     """The series of every asset, to be forecast from `start` to `end`, both included; by default to the end.
 
-    candles: frame `ts, asset, close[, venue]`. All before `start` is there to fit to. In daily data every day of
+    candles: frame `ts, asset, close[, venue]`. All before `start` is there to fit to; without a `start` an asset's
+    test begins with the first whole day behind `least` returns. In daily data every day of
     the tested span must be there; in shorter bars holes (exchanges pause) only cost the return over them.
 
     Raises
@@ -61,18 +62,29 @@ def histories(
         With everything that is missing, of all assets: days, a past of `least` returns, an end, one source.
     """
     found, problems = [], []
-    if end is not None and end < start:
+    if end is not None and start is not None and end < start:
         raise_if([problem(file, None, "to", end.isoformat(), f"{start.isoformat()}, the first day, or later")])
     for asset in dict.fromkeys(each.strip().upper() for each in assets):
         rows = candles.filter(pl.col("asset") == asset).sort("ts")
         faults = _source_problems(rows, asset, file)
         if not faults:
-            history = _history(rows, asset, start, end)
-            faults = _problems(history, rows, start, end, file, least)
+            begins = start or _first_day(rows, least)
+            history = _history(rows, asset, begins, end)
+            faults = _problems(history, rows, begins, end, file, least)
             found.append(history)
         problems += faults
     raise_if(problems, "the data do not cover the test")
     return found
+
+
+def _first_day(rows: pl.DataFrame, least: int) -> date:
+    """The first whole day behind so many returns; behind the data where there are fewer."""
+    returns = _history(rows, "", date.min, None)
+    if len(returns.times) <= least:
+        found: date = rows["ts"].dt.date()[-1]
+        return found + DAY
+    begins: datetime = returns.times[least]
+    return begins.date() if begins.time() == time() else begins.date() + DAY
 
 
 def _history(rows: pl.DataFrame, asset: str, start: date, end: date | None) -> History:
