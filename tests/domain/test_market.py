@@ -37,6 +37,15 @@ def test_index_is_the_spot_else_the_first_derivative() -> None:
     assert by_asset == pytest.approx({"USDC": 1.0, "BTC": 40_000.0, "ETH": 2_000.0})
 
 
+def test_the_index_of_a_linear_contract_is_in_usd_not_in_its_settlement_asset() -> None:
+    depegged = market().replaced(
+        ticks=np.where(np.arange(len(UNIVERSE)) == 0, market().ticks * 24 // 25, market().ticks)
+    )
+    by_asset = dict(zip(UNIVERSE.assets, depegged.index_usd, strict=True))
+    assert by_asset == pytest.approx({"USDC": 0.96, "BTC": 40_000.0, "ETH": 1_920.0})
+    assert depegged.index_source.tolist() == [0, 1, 3]
+
+
 def test_an_option_takes_the_future_of_its_expiry_as_forward() -> None:
     forward = market().forward_usd
     assert forward[5] == pytest.approx(40_500.0)

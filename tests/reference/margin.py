@@ -74,8 +74,8 @@ def _assess(market: Market, row: Row, orders: list[OpenedOrder]) -> Verdict:
     depeg = max((market.depeg(c) for c in {*held.net, *more.payers}), default=Fraction(0))
     initial = (1 + depeg) * risk + held.close_out(more.close) + more.alone
     initial += held.collateral("initial", more.bought, more.sold) + held.confidence(more.close) + held.slow()
-    doubt = sum(abs(q) for i, (q, _) in row.positions.items() if market.terms[i].form in ("option", "inverse"))
-    doubt += sum(abs(order.lots) for order in orders if market.terms[order.instrument].form in ("option", "inverse"))
+    doubt = sum(abs(q) for i, (q, _) in row.positions.items() if market.terms[i].form == "option")
+    doubt += sum(abs(order.lots) for order in orders if market.terms[order.instrument].form == "option")
     initial = max(initial, maintenance)
     return Verdict(
         floor(held.equity() * MICRO), ceil(initial * MICRO), ceil(maintenance * MICRO), ceil(Fraction(4 * doubt, 1000))
@@ -101,13 +101,13 @@ class _Held:
         self.close: Sums = defaultdict(Fraction)
         """W_u."""
         for i, (lots, _) in row.positions.items():
-            each, usd = market.terms[i], lots * market.delta[i]
-            self.by_expiry[each.asset, each.expiry_ns] += usd
+            each, at_index = market.terms[i], lots * market.index_delta[i]
+            self.by_expiry[each.asset, each.expiry_ns] += at_index
             if each.form == "option":
-                self.close[each.asset] += abs(usd)
+                self.close[each.asset] += abs(at_index)
             else:
-                futures[each.asset, each.expiry_ns] += usd
-                self.linear[each.asset] += usd
+                futures[each.asset, each.expiry_ns] += at_index
+                self.linear[each.asset] += lots * market.delta[i]
         for (asset, _), usd in futures.items():
             self.close[asset] += abs(usd)
         for c, atoms in self.net.items():
@@ -258,7 +258,7 @@ class _Orders:
             each, buys = market.terms[i], q > 0
             self.payers.add(each.payer)
             if each.form == "option":
-                self.close[each.asset] += abs(q * market.delta[i])
+                self.close[each.asset] += abs(q * market.index_delta[i])
                 self.alone += self._option(order)
                 continue
             assets.add(each.asset)
@@ -268,7 +268,7 @@ class _Orders:
                 profit[each.asset, buys] += value - value * order.price_ticks / market.quotes[i].ticks
             else:
                 delta[each.asset, buys] += q * market.delta[i]
-                self.close[each.asset] += abs(q * market.delta[i])
+                self.close[each.asset] += abs(q * market.index_delta[i])
                 gain = each.quote(q, order.price_ticks) if each.form == "linear" else self._inverse_gain(order)
                 gain += q * each.factor * market.quotes[i].ticks if each.form == "linear" else 0
                 profit[each.asset, buys] += gain * market.atom_usd[each.payer]
@@ -300,5 +300,5 @@ class _Orders:
         if q > 0:
             return q * each.factor * order.price_ticks * market.atom_usd[each.payer]
         worst = max(Fraction(0), -q * max(market.option_change[i][1]))
-        roll = abs(q * market.delta[i]) * market.roll_rate(each.asset, each.expiry_ns)
+        roll = abs(q * market.index_delta[i]) * market.roll_rate(each.asset, each.expiry_ns)
         return max(worst + roll, -q * index_usd(market, i) * market.parameters.rate("short_option_initial"))

@@ -93,6 +93,23 @@ class Market:
         return found
 
     @cached_property
+    def index_delta(self) -> list[Fraction]:
+        """One lot's delta in coins at the index, I_u Δ: what roll, close-out and confidence charge."""
+        found = []
+        for i, each in enumerate(self.terms):
+            index = self.index[each.asset]
+            if each.form == "linear":
+                found.append(index * each.unit)
+            elif each.form == "inverse":
+                found.append(self.delta[i])
+            elif each.form == "option":
+                usd = self.option_now[i][2] * index
+                found.append(Fraction((1 if usd >= 0 else -1) * ceil(abs(usd) * RATE), RATE))
+            else:
+                found.append(Fraction(0))
+        return found
+
+    @cached_property
     def exposure(self) -> list[Fraction]:
         """USD that one lot is exposed to: notional, for options that of their delta at the index."""
         found = []

@@ -98,7 +98,7 @@ class Market:
 
     @cached_property
     def index_usd(self) -> NDArray[np.float64]:
-        """USD price of each asset: its house spot, else the mark of its first derivative with a price, else NaN."""
+        """USD price of each asset: that of its `index_source`, NaN where there is none; of USD always 1."""
         return self._by_asset(self.price)
 
     @cached_property
@@ -106,20 +106,29 @@ class Market:
         """The slow price of each asset, found as `index_usd` is."""
         return self._by_asset(self.slow_price)
 
+    @cached_property
+    def index_source(self) -> NDArray[np.int64]:
+        """(U,) the instrument whose price is each asset's index, its house spot, else its first perpetual or future
+        with a mark; -1 where there is none."""
+        terms = self.universe.terms
+        found = np.array(self.universe.house_spot)
+        found[(found >= 0) & (self.ticks[found] <= 0)] = -1
+        for position in np.flatnonzero(((terms.form == LINEAR) | (terms.form == INVERSE)) & (self.ticks > 0)):
+            asset = terms.underlying[position]
+            if found[asset] < 0:
+                found[asset] = position
+        return found
+
     def _by_asset(self, price: NDArray[np.float64]) -> NDArray[np.float64]:
-        universe = self.universe
+        """A linear contract's price is in what it settles in, and so times the payer's."""
+        universe, source = self.universe, self.index_source
         terms = universe.terms
         found = np.full(len(universe.assets), np.nan)
-        spot = universe.house_spot
-        listed = spot >= 0
-        found[listed] = np.where(price[spot[listed]] > 0, price[spot[listed]], np.nan)
+        known = np.flatnonzero(source >= 0)
+        rows = source[known]
+        found[known] = price[rows] * np.where(terms.form[rows] == LINEAR, price[terms.settlement[rows]], 1.0)
         if USD in universe.asset_index:
             found[universe.asset_index[USD]] = 1.0
-        linear = (terms.form == LINEAR) | (terms.form == INVERSE)
-        for position in np.flatnonzero(linear & (self.ticks > 0)):
-            asset = terms.underlying[position]
-            if np.isnan(found[asset]):
-                found[asset] = price[position]
         return found
 
     @cached_property

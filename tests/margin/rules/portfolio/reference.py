@@ -81,7 +81,10 @@ class Reference:
         if house or spots:
             return self.price((house or spots)[0])
         held = [i for i, each in enumerate(self.universe) if each.underlying == asset and self.market.ticks[i] > 0]
-        return self.price(next(i for i in held if isinstance(self.universe[i], (Perpetual, Future))))
+        first = next(i for i in held if isinstance(self.universe[i], (Perpetual, Future)))
+        each = self.universe[first]
+        inverse = isinstance(each, (Perpetual, Future)) and each.inverse
+        return self.price(first) * (1.0 if inverse else self.price(self.spot_of(each)))
 
     def years(self, each: Instrument) -> float:
         return self._years_to(each.expiry_ns if isinstance(each, (Future, Option)) else 0)
@@ -119,7 +122,7 @@ class Reference:
         return max(0.0, 1 + {1: p.vol_up, 0: 0.0, -1: -p.vol_down}[direction] * t)
 
     def option_usd(self, i: int, move: float = 0.0, direction: int = 0, *, of: str = "price") -> float:
-        """Model value (or delta x forward) of one contract in USD."""
+        """Model value (or delta x forward, or delta in coins) of one contract in USD."""
         each = self.universe[i]
         assert isinstance(each, Option)
         forward, years = float(self.market.forward_usd[i]), self.years(each)
@@ -128,8 +131,10 @@ class Reference:
         discount = math.exp(-float(self.market.rate_annual[i]) * years)
         given = (float(each.strike), years, each.call, vol, discount)
         coins = float(each.multiplier)
+        if of == "coins":
+            return coins * delta76(forward, *given)
         if of == "delta":
-            return coins * forward * delta76(forward, *given)
+            return forward * self.option_usd(i, of="coins")
         return coins * black76(forward * (1 + move), *given)
 
     # ---- one position: contracts q
@@ -142,6 +147,16 @@ class Reference:
         if each.inverse:
             return q * m * self.index(each.underlying) / self.price(i)
         return q * m * self.price(i) * self.price(self.spot_of(each))
+
+    def index_delta(self, i: int, q: float) -> float:
+        """Delta in coins at the index."""
+        each = self.universe[i]
+        assert isinstance(each, (Perpetual, Future, Option))
+        if isinstance(each, Option):
+            coins = q * self.option_usd(i, of="coins")
+        else:
+            coins = q * float(each.multiplier) / (self.price(i) if each.inverse else 1.0)
+        return coins * self.index(each.underlying)
 
     def unsettled(self, i: int, q: float, c: float) -> float:
         """v in coins of the settlement asset."""
@@ -187,7 +202,7 @@ class Reference:
                 balance[payer] += cost * coins
                 gross += abs(cost * coins * self.price(payer))
                 delta = q * self.option_usd(i, of="delta")
-                close[each.underlying] = close.get(each.underlying, 0.0) + abs(delta)
+                close[each.underlying] = close.get(each.underlying, 0.0) + abs(self.index_delta(i, q))
                 slow += self._slow(delta, self._gap_of_index(each.underlying))
                 short_base += max(0.0, -q) * float(each.multiplier) * self.index(each.underlying)
                 gross += abs(q) * float(each.multiplier) * self.index(each.underlying)
@@ -195,10 +210,10 @@ class Reference:
                 balance[payer] += self.unsettled(i, q, cost * coins)
                 delta = self.linear_delta(i, q)
                 linear[each.underlying] = linear.get(each.underlying, 0.0) + delta
-                linear_by_expiry[key] = linear_by_expiry.get(key, 0.0) + delta
+                linear_by_expiry[key] = linear_by_expiry.get(key, 0.0) + self.index_delta(i, q)
                 slow += self._slow(delta, self._gap(i))
                 gross += abs(delta) + abs(cost * coins * self.price(payer))
-            by_expiry[key] = by_expiry.get(key, 0.0) + delta
+            by_expiry[key] = by_expiry.get(key, 0.0) + self.index_delta(i, q)
         for (asset, _), delta in linear_by_expiry.items():
             close[asset] = close.get(asset, 0.0) + abs(delta)
 
@@ -357,7 +372,7 @@ class Reference:
             else:
                 q = order.lots * float(each.lot)
                 delta = self.linear_delta(i, q)
-                found.close[each.underlying] = found.close.get(each.underlying, 0.0) + abs(delta)
+                found.close[each.underlying] = found.close.get(each.underlying, 0.0) + abs(self.index_delta(i, q))
                 side[0] += delta
                 filled = self.unsettled(i, q, 0.0) - self._unsettled_at(i, q, price)
                 side[1] += filled * self.price(self.spot_of(each))
@@ -392,7 +407,7 @@ class Reference:
     def _option_order(self, i: int, q: float, price: float, close: dict[str, float]) -> float:
         each = self.universe[i]
         assert isinstance(each, Option)
-        delta = abs(q * self.option_usd(i, of="delta"))
+        delta = abs(self.index_delta(i, q))
         close[each.underlying] = close.get(each.underlying, 0.0) + delta
         if q > 0:
             return q * float(each.multiplier) * price * self.price(self.spot_of(each))

@@ -131,14 +131,15 @@ def unrounded(world: World, rows: Rows) -> tuple[Fraction, Fraction, Fraction]:
         usd[place.payer] += atoms * Fraction(money.atom[place.payer], VALUE)
         exposure = Fraction(lots * money.delta[i], VALUE)
         delta[place.asset] = delta.get(place.asset, Fraction(0)) + exposure
-        buckets[place.bucket] = buckets.get(place.bucket, Fraction(0)) + exposure
+        at_index = Fraction(lots * money.index_delta[i], VALUE)
+        buckets[place.bucket] = buckets.get(place.bucket, Fraction(0)) + at_index
         slow += Fraction(abs(lots) * (money.slow_long[i] if lots > 0 else money.slow_short[i]), VALUE)
     touched = {fixed.places[i].payer for i in rows}
     close = {u: Fraction(0) for u in range(len(UNIVERSE.assets))}
     roll = Fraction(0)
-    for b, exposure in buckets.items():
-        close[fixed.bucket_keys[b][0]] += abs(exposure)
-        roll += abs(exposure) * Fraction(rates.roll[b], RATE)
+    for b, at_index in buckets.items():
+        close[fixed.bucket_keys[b][0]] += abs(at_index)
+        roll += abs(at_index) * Fraction(rates.roll[b], RATE)
     collateral = {True: Fraction(0), False: Fraction(0)}
     quality = Fraction(0)
     for c in touched:

@@ -164,7 +164,7 @@ def test_orders_that_close_a_position_cost_only_their_close_out() -> None:
     opening, closing = Order(1, PERPETUAL, 1000, 599_123), Order(2, PERPETUAL, -1000, 599_123)
     before = exact(world, rows).initial_margin
     notional = 59_912.3 * 0.9985
-    close = (0.0005 + 0.004) * notional * 1e6
+    close = (0.0005 + 0.004) * 59_876.54 * 1e6  # at the index
     assert exact(world, rows, [closing]).initial_margin - before == pytest.approx(close, abs=1000)
     more = exact(world, rows, [opening]).initial_margin - before
     assert more == pytest.approx(close + 0.16 * notional * 1e6, rel=0.01)

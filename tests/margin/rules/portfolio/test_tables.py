@@ -1,6 +1,7 @@
 """Markets that cannot be margined on are refused by instrument and field; what expired is settled, not guessed."""
 
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from solvent.domain.universe import Universe
 from solvent.errors import SolventError
 from solvent.margin.rules.portfolio import Portfolio, PreparedPortfolio
 from solvent.margin.rules.portfolio.fixed import RATE, rate_up
-from solvent.margin.rules.portfolio.tables import MODEL, rate_down
+from solvent.margin.rules.portfolio.tables import MODEL, index_exact, rate_down
 
 BTC, CALL = UNIVERSE.index("BTC"), UNIVERSE.index("BTC/USDC:USDC-250112-60000-C")
 
@@ -132,11 +133,37 @@ def test_unknown_volume_is_free_and_none_at_all_is_dearest() -> None:
         terms = world.prepared.explain(book, 0).terms
         return sum(float(t.amount) for t in terms if (t.total, t.name) == ("initial_margin", "close-out"))
 
-    notional = 10**9 * 0.000012 * 0.9985
+    notional = 10**9 * 0.000012345  # at the index
     plain = 0.0045 * notional
     assert close_out(np.nan, [0.3, 0.5, 1.0, 2.0]) == pytest.approx(plain)
     assert close_out(0.0, [0.3, 0.5, 1.0, 2.0]) == pytest.approx(plain + 2 * 0.25 * notional)
     assert close_out(1e12, [0.3, 0.5, 1.0, 2.0]) == pytest.approx(plain + 0.3 * 0.25 * notional)
+
+
+def test_roll_and_close_out_are_charged_at_the_index_and_the_scan_at_the_mark() -> None:
+    """The mark of a future may stand off the index: what it would cost to close or roll it follows the index."""
+    future = UNIVERSE.index("BTC/USDC:USDC-250331")
+    off = np.array(market().ticks)
+    off[future] = off[future] * 11 // 10
+
+    def terms(given: Market) -> dict[str, float]:
+        prepared = World(given, policy()).prepared
+        book = book_of({future: (1000, -(10**9))})
+        exact = prepared.exact(book, 0)
+        assert prepared.assess(book).initial_margin[0] == pytest.approx(exact.initial_margin / 1e6)
+        return {t.name: float(t.amount) for t in prepared.explain(book, 0).terms if t.total == "initial_margin"}
+
+    at_mark, above = terms(market(volume_usd_daily=np.nan)), terms(market(volume_usd_daily=np.nan).replaced(ticks=off))
+    assert at_mark["close-out"] == above["close-out"] == pytest.approx(0.0045 * 59_876.54)
+    assert at_mark["roll"] == above["roll"] == pytest.approx(0.05 * 90 / 365 * 59_876.54)
+    assert above["scan"] == pytest.approx(1.1 * at_mark["scan"], rel=1e-4)
+
+
+def test_the_index_is_exact_and_that_of_the_market() -> None:
+    given = market()
+    found = index_exact(World(given, policy()).prepared.shared.fixed, given)
+    assert [float(x) for x in found] == pytest.approx(given.index_usd.tolist(), rel=1e-15)
+    assert found[UNIVERSE.asset_index["BTC"]] == Fraction("59876.54")
 
 
 def test_shared_values_are_rounded_against_the_account() -> None:

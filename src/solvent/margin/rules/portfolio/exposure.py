@@ -24,11 +24,11 @@ class Exposure(msgspec.Struct):
     """Spot instrument -> atoms, unsettled profit included; every asset that the account holds or settles in."""
     equity: list[Addend] = []
     bucket: dict[int, int] = {}
-    """Delta by (asset, expiry) bucket."""
+    """Delta at the index by (asset, expiry) bucket."""
     bucket_linear: dict[int, int] = {}
     """Of perpetuals and futures alone."""
     delta: dict[int, int] = {}
-    """Linear exposure by asset."""
+    """Linear exposure at the marks by asset: what the scenarios move."""
     option: dict[int, list[int]] = {}
     """Change of option values by asset and scenario, USD x MODEL."""
     close: dict[int, int] = {}
@@ -60,20 +60,20 @@ def exposure(shared: Shared, row: Row) -> Exposure:
             add(held.balance, i, atoms)
             held.equity.append(("balance", fixed.ids[i], atoms * money.atom[i]))
             continue
-        delta = q * money.delta[i]
+        at_index = q * money.index_delta[i]
         held.slow += q * money.slow_long[i] if q > 0 else -q * money.slow_short[i]
-        add(held.bucket, place.bucket, delta)
+        add(held.bucket, place.bucket, at_index)
         if place.form == OPTION:
             unpaid = c * place.lot_atoms
             add(held.balance, place.payer, unpaid)
             if unpaid:
                 held.equity.append(("unsettled profit", fixed.ids[i], unpaid * money.atom[place.payer]))
-            _add_option(shared, held, i, q, delta)
+            _add_option(shared, held, i, q)
         else:
             profit = profit_atoms(place, shared.ticks[i], q, c * place.lot_atoms)
             add(held.balance, place.payer, profit)
-            add(held.bucket_linear, place.bucket, delta)
-            add(held.delta, place.asset, delta)
+            add(held.bucket_linear, place.bucket, at_index)
+            add(held.delta, place.asset, q * money.delta[i])
             held.equity.append(("unsettled profit", fixed.ids[i], profit * money.atom[place.payer]))
     for b, amount in held.bucket_linear.items():
         add(held.close, fixed.bucket_keys[b][0], abs(amount))
@@ -85,11 +85,11 @@ def exposure(shared: Shared, row: Row) -> Exposure:
     return held
 
 
-def _add_option(shared: Shared, held: Exposure, i: int, q: int, delta: int) -> None:
+def _add_option(shared: Shared, held: Exposure, i: int, q: int) -> None:
     place, money = shared.fixed.places[i], shared.money
     worth = q * (money.long[i] if q > 0 else money.short[i])
     held.equity.append(("option value", shared.fixed.ids[i], worth))
-    add(held.close, place.asset, abs(delta))
+    add(held.close, place.asset, abs(q * money.index_delta[i]))
     if q < 0:
         held.short_base -= q * money.notional[i]
     change = (shared.long_value if q > 0 else shared.short_value)[place.option].tolist()

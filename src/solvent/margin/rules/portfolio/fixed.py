@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from solvent.domain.instruments import Spot
+from solvent.domain.instruments import Spot, unit
 from solvent.domain.universe import OPTION, SPOT, Universe
 from solvent.margin.rules.portfolio.params import VALUE_DIGITS, CollateralTerms, PortfolioParams, scenario_set
 from solvent.margin.scenarios import ScenarioSet
@@ -109,6 +109,8 @@ class Fixed(msgspec.Struct, frozen=True, eq=False, dict=True):
     schedules: Mapping[int, Schedule]
     """Of each spot instrument."""
     places: tuple[Place, ...]
+    units: tuple[Fraction, ...]
+    """Coins in a lot of each instrument, USD where it is inverse."""
     tick_value: Mapping[int, int]
     """Of each spot instrument what an atom is worth at a price of one tick, USD x VALUE."""
 
@@ -142,6 +144,7 @@ class Fixed(msgspec.Struct, frozen=True, eq=False, dict=True):
                 if isinstance(each, Spot)
             },
             places=_places(universe, bucket),
+            units=tuple(map(unit, universe)),
             tick_value={
                 i: (Fraction(each.tick) * 10 ** (VALUE_DIGITS - each.decimals)).numerator  # whole: `check_universe`
                 for i, each in enumerate(universe)

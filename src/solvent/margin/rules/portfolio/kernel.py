@@ -43,6 +43,7 @@ INSTRUMENT = _record(
         ("value_short", np.float64),  # the same of an option held short
         ("gain", np.float64),  # unsettled profit of a lot at the mark, in settlement lots, before its quote leg
         ("delta", np.float64),  # change of one lot's value per unit of relative move of its underlying
+        ("index_delta", np.float64),  # one lot's delta in coins at the index price
         ("notional", np.float64),  # index price x coins of an option lot: base of the short-option minimum
         ("slow_long", np.float64),  # charge of a lot held long where the slow price is worse
         ("slow_short", np.float64),
@@ -98,7 +99,7 @@ class Tables(NamedTuple):
 SPOT_HELD = _record([("balance", np.float64), ("seen", np.bool_)])
 """Netted settlement balance in lots."""
 BUCKET_HELD = _record([("delta", np.float64), ("linear", np.float64), ("seen", np.bool_)])
-"""USD delta of an expiry, and of its perpetuals and futures alone."""
+"""Delta of an expiry at the index in USD, and of its perpetuals and futures alone."""
 ASSET_HELD = _record(
     [
         ("delta", np.float64),  # linear USD exposure
@@ -205,25 +206,25 @@ def _fold(
         if r.form == SPOT:
             payer.balance += q
             continue
-        exposure = q * r.delta
+        at_index = q * r.index_delta
         slow += q * r.slow_long if q > 0 else -q * r.slow_short
         expiry, held = bucket[r.bucket], asset[r.underlying]
         if not expiry.seen:
             expiry.seen = _list(listed, BUCKETS, r.bucket)
         if not held.seen:
             held.seen = _list(listed, ASSETS, r.underlying)
-        expiry.delta += exposure
+        expiry.delta += at_index
         if r.form == OPTION:
             side = 1 if q > 0 else 0
             options += q * (r.value if q > 0 else r.value_short)
             short_base -= min(q, 0.0) * r.notional
-            held.close += abs(exposure)
+            held.close += abs(at_index)
             held.optional = True
             for s in range(value.shape[1]):
                 value[r.underlying, s] += q * change[side, r.option, s]
         else:
-            expiry.linear += exposure
-            held.delta += exposure
+            expiry.linear += at_index
+            held.delta += q * r.delta
             slack += r.slack
         c = float(cost[slot])  # of an option: what was not paid yet
         payer.balance += q * r.gain + c

@@ -49,7 +49,7 @@ def ordered(shared: Shared, held: Exposure, orders: Sequence[Order]) -> Ordered:
         place = fixed.places[i]
         found.payers.add(place.payer)
         if place.form == OPTION:
-            add(found.close, place.asset, abs(q * shared.money.delta[i]))
+            add(found.close, place.asset, abs(q * shared.money.index_delta[i]))
             found.alone.append(("order", fixed.ids[i], _option_order(shared, order)))
             continue
         side = sides.setdefault(place.asset, (_Side(), _Side()))[0 if q > 0 else 1]
@@ -59,9 +59,8 @@ def ordered(shared: Shared, held: Exposure, orders: Sequence[Order]) -> Ordered:
             value = atoms * shared.money.atom[i]
             side.profit += value - div_up(value * order.price_ticks, shared.ticks[i])
         else:
-            delta = q * shared.money.delta[i]
-            add(found.close, place.asset, abs(delta))
-            side.delta += delta
+            add(found.close, place.asset, abs(q * shared.money.index_delta[i]))
+            side.delta += q * shared.money.delta[i]
             side.profit += _profit(shared, order)
     _add_scanned(shared, held, found, sides)
     for asset, both in sides.items():
@@ -101,6 +100,6 @@ def _option_order(shared: Shared, order: Order) -> int:
         return q * place.numerator * order.price_ticks * money.atom[place.payer]
     changes: list[int] = shared.short_value[place.option].tolist()
     worst = max(0, -q * max(changes) * MODEL_VALUE)
-    roll = div_up(abs(q * money.delta[i]) * shared.rates.roll[place.bucket], RATE)
+    roll = div_up(abs(q * money.index_delta[i]) * shared.rates.roll[place.bucket], RATE)
     least = div_up(-q * money.notional[i] * rate_up(fixed.params.short_option_initial), RATE)
     return max(worst + roll, least)

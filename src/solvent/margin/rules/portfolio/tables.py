@@ -43,6 +43,8 @@ class Money(NamedTuple):
     """One atom of a spot instrument; 0 else."""
     delta: list[int]
     """What one lot of a derivative gains per unit of relative move of its underlying."""
+    index_delta: list[int]
+    """What one lot's delta in coins is worth at the index."""
     long: list[int]
     short: list[int]
     """An option at its mark, held long / short; 0 else."""
@@ -163,22 +165,39 @@ def _value_spot_and_linear(fixed: Fixed, market: Market, money: Money) -> list[f
     for i, value in fixed.tick_value.items():
         money.atom[i] = value * ticks[i]
     gain = [0.0] * len(universe)
-    index = market.index_usd
+    index = index_exact(fixed, market)
     for i, place in enumerate(fixed.places):
-        if place.form == LINEAR:
+        if place.form == LINEAR and ticks[i] > 0:
             atoms = place.numerator * ticks[i]
             gain[i] = atoms / place.lot_atoms
             money.delta[i] = atoms * money.atom[place.payer]
+            money.index_delta[i] = math.ceil(fixed.units[i] * index[place.asset] * VALUE)
         elif place.form == INVERSE and ticks[i] > 0:
             gain[i] = -place.numerator / (place.denominator * ticks[i] * place.lot_atoms)
-            basis = float(index[place.asset] / market.price[i])
-            money.delta[i] = model_up(universe.terms.unit[i] * basis) * MODEL_VALUE
+            mark = Fraction(universe[i].tick) * ticks[i]
+            money.delta[i] = money.index_delta[i] = model_up(fixed.units[i] * index[place.asset] / mark)
+        elif place.form == OPTION:
+            money.notional[i] = model_up(fixed.units[i] * index[place.asset])
     return gain
 
 
-def model_up(usd: float) -> int:
-    """USD in integers of 1e-9, up."""
-    return math.ceil(Fraction(float(usd)) * MODEL)
+def index_exact(fixed: Fixed, market: Market) -> list[Fraction]:
+    """`Market.index_usd` of each asset to the last digit; 0 where there is none."""
+    universe, ticks = fixed.universe, market.ticks.tolist()
+    price = [Fraction(each.tick) * ticks[i] for i, each in enumerate(universe)]
+    found = []
+    for asset, source in zip(universe.assets, market.index_source.tolist(), strict=True):
+        if asset == USD or source < 0:
+            found.append(Fraction(asset == USD))
+        else:
+            place = fixed.places[source]
+            found.append(price[source] * (price[place.payer] if place.form == LINEAR else 1))
+    return found
+
+
+def model_up(usd: Fraction) -> int:
+    """USD up to 1e-9, x VALUE."""
+    return math.ceil(usd * MODEL) * MODEL_VALUE
 
 
 def _value_options(fixed: Fixed, market: Market, money: Money) -> tuple[I64, I64]:
@@ -200,8 +219,10 @@ def _value_options(fixed: Fixed, market: Market, money: Money) -> tuple[I64, I64
     value = black76.price_grid(forward, strike, years, call, vol[:, None] * factor, 1.0 + set_.moves[asset], discount)
     value *= unit[:, None]
     here = black76.price(forward, strike, years, call, vol, discount) * unit
-    delta = black76.greeks(forward, strike, years, call, vol, discount).delta * forward * unit
-    exposure = np.sign(delta) * np.ceil(np.abs(delta) * MODEL)
+    coins = black76.greeks(forward, strike, years, call, vol, discount).delta * unit
+    delta, index_delta = (
+        np.sign(coins) * np.ceil(np.abs(coins * price) * MODEL) for price in (forward, market.index_usd[asset])
+    )
     for row, i in enumerate(rows.tolist()):
         place, ticks = fixed.places[i], int(market.ticks[i])
         if ticks > 0:
@@ -209,8 +230,7 @@ def _value_options(fixed: Fixed, market: Market, money: Money) -> tuple[I64, I64
         else:
             money.long[i] = math.floor(here[row] * MODEL) * MODEL_VALUE
             money.short[i] = math.ceil(here[row] * MODEL) * MODEL_VALUE
-        money.delta[i] = int(exposure[row]) * MODEL_VALUE
-        money.notional[i] = model_up(market.index_usd[place.asset] * unit[row]) * MODEL_VALUE
+        money.delta[i], money.index_delta[i] = int(delta[row]) * MODEL_VALUE, int(index_delta[row]) * MODEL_VALUE
     long_change = set_.damp * (params.option_long_weight * value - here[:, None])
     short_change = set_.damp * (value - here[:, None])
     return np.floor(long_change * MODEL).astype(np.int64), np.ceil(short_change * MODEL).astype(np.int64)
@@ -336,6 +356,7 @@ def _instrument_table(
     found["value_short"] = _float_money(money.short)
     found["gain"] = gain
     found["delta"] = _float_money(money.delta)
+    found["index_delta"] = _float_money(money.index_delta)
     found["notional"] = _float_money(money.notional)
     found["slow_long"] = _float_money([x * n for x, n in zip(money.slow_long, lot, strict=True)])
     found["slow_short"] = _float_money([x * n for x, n in zip(money.slow_short, lot, strict=True)])
@@ -348,6 +369,7 @@ def _instrument_table(
             found[i]["scan_cap"] = math.inf if schedule.scan_cap is None else schedule.scan_cap / VALUE
     payer = found["value"][terms.settlement]
     scale = np.maximum(np.abs(found["delta"]), np.maximum(found["value"], found["notional"]))
+    scale = np.maximum(scale, np.abs(found["index_delta"]))
     scale = np.maximum(scale, np.abs(found["gain"]) * payer)
     if len(fixed.options):
         change = np.maximum(np.abs(long_value), np.abs(short_value)).max(axis=1) / MODEL
