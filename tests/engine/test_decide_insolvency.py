@@ -232,6 +232,32 @@ def test_every_leg_takes_its_share_by_stand_alone_margin(desk: Desk) -> None:
     assert first.loss_e42 / -start == pytest.approx(0.5, abs=0.01)
 
 
+def test_the_price_of_one_leg_among_several_is_decided_by_the_exact_form(desk: Desk) -> None:
+    account = desk.load("three legs", {USDC: usdc(15_000)}, {PERP: lots(1), ETH_PERP: 200_000, INVERSE: 30_000})
+    other = desk.load("other", {USDC: usdc(1e6)}, {PERP: -lots(1)})
+    desk.mark(1, BTC=47_123.4, ETH=2_511.7)
+    desk.ok(c.Insure(account))
+    alone = []
+    for name, i, size in (("one", PERP, lots(1)), ("two", ETH_PERP, 200_000), ("three", INVERSE, 30_000)):
+        alone.append(desk.exact(desk.load(name, {}, {i: size})).maintenance_margin)
+    lost = Fraction(desk.exact(account).equity * alone[0], sum(alone) * lots(1))  # in ticks: a tick is 1e-6 USD a lot
+    (event,) = desk.ok(c.Deleverage(account, PERP))
+    assert event.price_ticks == -((lost - desk.state.quotes[PERP].ticks) // 1)
+    assert desk.position(other, PERP)[0] == 0
+
+
+def test_an_inverse_leg_taken_alone_carries_no_debt_in_coins(desk: Desk) -> None:
+    """Its margin is that of its dollars, like the linear leg's."""
+    account = desk.load("two legs", {USDC: usdc(17_000)}, {PERP: lots(1), INVERSE: 60_000})
+    other = desk.open("other", 1e6)
+    desk.ok(desk.trade(PERP, MARKET, other, lots(1)))
+    desk.mark(1, BTC=50_000.0)
+    desk.ok(c.Insure(account))
+    start = worth(desk, account)
+    (event,) = desk.ok(c.Deleverage(account, PERP))
+    assert event.loss_e42 / -start == pytest.approx(50 / 110, abs=0.005)
+
+
 def test_the_most_profitable_leveraged_counterparty_goes_first(desk: Desk) -> None:
     long, shorts = insolvent(desk, others=(200_000.0, 6_000.0))
     (event,) = desk.ok(c.Deleverage(long, PERP))

@@ -113,10 +113,12 @@ def requirement(world: World, account: int) -> Callable[[dict[int, int]], Verdic
 
 
 def alone(world: World, account: int, legs: dict[int, int]) -> dict[int, int]:
-    """Maintenance margin of each leg by itself, 1e-6 USD."""
+    """Maintenance margin of each leg by itself, entered at the mark, 1e-6 USD."""
     found = {}
     for i, lots in legs.items():
-        spot = world.terms[i].form == "spot"
-        row = Row({i: lots * world.terms[i].lot_atoms}, {}) if spot else Row({}, {i: (lots, 0)})
+        each = world.terms[i]
+        quote = each.quote(lots, world.market.quotes[i].ticks) if each.form in ("linear", "inverse") else 0
+        entered = quote // each.lot_atoms * each.lot_atoms
+        row = Row({i: lots * each.lot_atoms}, {}) if each.form == "spot" else Row({}, {i: (lots, entered)})
         found[i] = assess(world.market, row, []).maintenance
     return found

@@ -180,11 +180,11 @@ def deleverage(world: World, command: c.Deleverage, plan: Plan) -> None:
     need(lots != 0 and not shut(world, i), "a position to close in an open instrument")
     found = actionable(world, account)
     ticks = _bankruptcy_ticks(world, account, i, lots, found.equity)
-    if plan.price_ticks is not None:  # margins of the legs come from floats: an atom's value, and a tick, may differ
-        atom = 2 + ceil(max(world.market.atom_usd[world.terms[k].payer] for k in world.positions(account)) * MICRO)
-        range_ = [ticks, *(_bankruptcy_ticks(world, account, i, lots, found.equity, off) for off in (-atom, atom))]
-        good = min(range_) - 1 <= plan.price_ticks <= max(range_) + 1
-        judge(good, f"bankruptcy price {plan.price_ticks}: within a tick of {min(range_)} to {max(range_)}")
+    if plan.price_ticks is not None:  # in doubt only where the margins rest on model values of options
+        off = verdict(world, account).doubt
+        range_ = [_bankruptcy_ticks(world, account, i, lots, found.equity, each) for each in (-off, off)]
+        good = min(range_) <= plan.price_ticks <= max(range_)
+        judge(good, f"bankruptcy price {plan.price_ticks}: from {min(range_)} to {max(range_)}")
         ticks = plan.price_ticks
     closed = _chosen(world, account, i, lots, ticks)
     need(any(closed.values()), "a counterparty")

@@ -20,7 +20,6 @@ from solvent.engine.decide.estate import (
     worth_e42,
 )
 from solvent.engine.decide.liquidation import (
-    Requirement,
     closable,
     discount_e18,
     liquidation_params,
@@ -30,8 +29,8 @@ from solvent.engine.decide.liquidation import (
     verdict,
 )
 from solvent.engine.decide.moves import Moves
-from solvent.engine.decide.refusal import known_account, known_instrument, refuse_unless, tradable
-from solvent.engine.risk import VALUE, Risk, profit_atoms
+from solvent.engine.decide.refusal import known_account, known_instrument, refuse_unless, shut, tradable
+from solvent.engine.risk import VALUE, Risk, Row, profit_atoms, trade_quote
 from solvent.ledger.apply import DAY_NS
 from solvent.ledger.records import HEALTHY, INSOLVENT
 from solvent.ledger.state import State
@@ -166,11 +165,9 @@ def deleverage(state: State, risk: Risk, command: c.Deleverage) -> tuple[e.Event
 def _bankruptcy_ticks(state: State, risk: Risk, account: int, i: int, equity_micro: int) -> int:
     """Price at which closing the leg uses up its share of the account's equity."""
     universe = state.universe
-    positions = {k: q for k, (q, _) in sorted(state.positions.get(account, {}).items()) if q}
-    legs = closable(state, risk, account)
-    alone = Requirement(state, risk, account, legs).alone()
-    margins = {int(k): int(x * 1e6) for k, x in zip(legs.instrument, alone, strict=True) if int(k) in positions}
-    share = dict(zip(margins, loss_shares(list(margins.values())), strict=True))[i]
+    positions = {k: q for k, (q, _) in sorted(state.positions.get(account, {}).items()) if q and not shut(state, k)}
+    alone = [_margin_alone(state, risk, account, k, q) for k, q in positions.items()]
+    share = dict(zip(positions, loss_shares(alone), strict=True))[i]
     lots = positions[i]
     mark = Fraction(state.quotes[i].ticks) * Fraction(universe[i].tick)
     payer = int(universe.terms.settlement[i])
@@ -185,6 +182,15 @@ def _bankruptcy_ticks(state: State, risk: Risk, account: int, i: int, equity_mic
     coins = per_tick / tick
     ticks = bankruptcy_ticks(bankruptcy_price(mark, lots, coins, equity / paid, share), tick, lots)
     return ticks if universe.terms.form[i] == OPTION else max(1, ticks)
+
+
+def _margin_alone(state: State, risk: Risk, account: int, i: int, lots: int) -> int:
+    """Maintenance margin in 1e-6 USD of a position by itself, entered at the mark: in integers, for it sets a price."""
+    universe = state.universe
+    entered = 0
+    if universe.terms.form[i] != OPTION:
+        entered = trade_quote(universe, i, lots, state.quotes[i].ticks) // universe.lot_atoms[i]
+    return risk.exact_of(state, account, Row([i], [lots], [entered]), []).maintenance_margin
 
 
 def socialise(state: State, risk: Risk, command: c.Socialise) -> tuple[e.Event, ...]:

@@ -214,10 +214,11 @@ class Requirement:
         return statement.equity, statement.maintenance_margin
 
     def alone(self) -> F64:
-        """Maintenance margin of each leg by itself."""
+        """Maintenance margin of each leg by itself, entered at the mark."""
         count = len(self.column)
         table, cost = np.zeros((2, count, len(self.instruments)), dtype=np.int64)
         table[np.arange(count), self.column] = self.legs.lots
+        cost[np.arange(count), self.column] = np.floor(-self.legs.lots * self.quote_gain)
         book = Book.of_table(self.universe, self.instruments, table, cost)
         return self.risk.ready().assess(book).maintenance_margin
 
