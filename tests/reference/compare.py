@@ -137,6 +137,7 @@ def plan_of(state: Any, command: c.Command, events: tuple[e.Event, ...]) -> Plan
     if not isinstance(event, e.Liquidated):
         return plan
     closed: Counter[int] = Counter()
+    quotes = {i: quote for owner, i, _, quote in event.legs if owner == event.account}
     isolated = state.accounts[event.account].isolated
     payment = isolated if isolated >= 0 else state.universe.index("USDC")
     for owner, i, lots, _ in event.legs:
@@ -146,4 +147,5 @@ def plan_of(state: Any, command: c.Command, events: tuple[e.Event, ...]) -> Plan
         # A forced purchase of an option moves its premium in the payment asset: what is left is spot sold or bought.
         if owner == event.account and asset != payment:
             closed[asset] -= atoms
-    return plan._replace(closed={i: x for i, x in closed.items() if x}, notional_micro=event.notional_micro)
+    closed_whole = {i: x for i, x in closed.items() if x}
+    return plan._replace(closed=closed_whole, quotes=quotes, notional_micro=event.notional_micro)

@@ -3,13 +3,14 @@
 Which lots a partial step closes is the result of an optimisation in floats; it is judged, not computed again: `Plan`.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from fractions import Fraction
 from math import ceil, floor
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from tests.reference.closing import alone, close, exposure, impact_e9, legs_of, requirement
+from tests.reference.closing import alone, close, exposure, fill_ticks, impact_e9, legs_of, requirement
 from tests.reference.gates import (
     acted_on,
     actionable,
@@ -58,6 +59,8 @@ class Plan(NamedTuple):
 
     closed: Mapping[int, int] = MappingProxyType({})
     """Instrument -> signed lots that a partial step closes; of spot the atoms that left, options' premiums included."""
+    quotes: Mapping[int, int] = MappingProxyType({})
+    """What closing added to the account's quote legs: of an option bought back what it could not pay."""
     notional_micro: int = 0
     price_ticks: int | None = None
     """Of a deleveraging."""
@@ -189,7 +192,7 @@ def liquidate(world: World, command: c.Liquidate, plan: Plan) -> None:
     if not plan.closed and -buffered(found, world.parameters) <= FLOAT_MICRO:  # in floats nothing is missing
         _offer(world, account, found)
         return
-    plan = plan._replace(closed=_without_premiums(world, account, impacts, plan.closed))
+    plan = plan._replace(closed=_without_premiums(world, account, impacts, plan))
     closed = _judged(world, account, every, legs, impacts, plan)
     for i in sorted(closed, key=lambda i: (world.terms[i].form == "spot" and closed[i] < 0, list(every).index(i))):
         spot = world.terms[i].form == "spot"
@@ -202,16 +205,14 @@ def liquidate(world: World, command: c.Liquidate, plan: Plan) -> None:
         world.stage(account, stage_of(world, account, after))
 
 
-def _without_premiums(world: World, account: int, impacts: dict[int, int], closed: dict[int, int]) -> dict[int, int]:
+def _without_premiums(world: World, account: int, impacts: dict[int, int], plan: Plan) -> dict[int, int]:
     """Of coins only what was sold or bought: options paid in coins move them too."""
-    trial, payment = world.copy(), world.payment_of(account)
-    for i, lots in closed.items():
-        if world.terms[i].form == "option" and world.terms[i].payer != payment:
-            close(trial, account, i, lots, impacts.get(i, 0))
-    net = {
-        i: x + (trial.balance(account, i) - world.balance(account, i) if world.terms[i].form == "spot" else 0)
-        for i, x in closed.items()
-    }
+    net = Counter(plan.closed)
+    for i, lots in plan.closed.items():
+        each = world.terms[i]
+        if each.form == "option" and each.payer != world.payment_of(account):
+            premium = int(lots * each.factor * fill_ticks(world, i, lots, impacts.get(i, 0)))
+            net[each.payer] += premium - plan.quotes.get(i, 0)
     return {i: x for i, x in net.items() if x}
 
 
