@@ -41,7 +41,8 @@ def figures(found: "Replay") -> dict[str, str]:
     waits = found.dutch.taken_s - found.dutch.start_s
     return {
         "auctions": f"{count:,}",
-        "recorded for nothing": f"{found.recorded_for_nothing:,} ({found.recorded_eth_for_nothing:,.0f} ETH)",
+        "recorded for nothing": f"{found.recorded_for_nothing:,}",
+        "ETH in them": f"{found.recorded_eth_for_nothing:,.0f}",
         "English for nothing": f"{int(found.english.for_nothing.sum()):,}",
         "ours for nothing": f"{int(found.dutch.for_nothing.sum()):,}",
         "English paid, mean": f"{found.english.paid_share.mean():.1%}",
@@ -85,5 +86,6 @@ def hours_figure(found: "Replay") -> Any:
     )  # fmt: skip
     figure.update_xaxes(title_text="hour of the day, UTC")
     figure.update_yaxes(title_text="auctions won for nothing")
-    figure.update_layout(yaxis2={"overlaying": "y", "side": "right", "rangemode": "tozero", "showgrid": False})
+    right = {"title": {"text": "gas price, gwei"}, "tickformat": ".0f", "automargin": True, "tickmode": "auto"}
+    figure.update_layout(yaxis2={"overlaying": "y", "side": "right", "rangemode": "tozero", "showgrid": False, **right})
     return figure
