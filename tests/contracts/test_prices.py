@@ -5,7 +5,7 @@ import pytest
 from eth_account import Account
 from eth_utils import keccak
 from tests.contracts import model
-from tests.contracts.world import DEGRADED, HALTED, OK, USD, World, key, mock, refused
+from tests.contracts.world import DEGRADED, GUARDS, HALTED, OK, USD, World, contract, key, mock, refused
 
 SECP_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 
@@ -151,6 +151,45 @@ def test_bad_answers_of_a_feed_halt(feed_world: World) -> None:
         assert asset_zero(feed_world)[0] == HALTED, why
     feed_world.feeds[0].set_answer(good, now - 3_600)
     assert asset_zero(feed_world)[0] == OK
+
+
+@pytest.mark.parametrize("asset", [0, 1])
+def test_the_limits_of_a_feed_hold_at_the_next_powers_of_two(feed_world: World, asset: int) -> None:
+    """Narrowed, never widened; a change of one feed leaves the other of its pair as it was."""
+    prices, steward, now = feed_world.prices, feed_world.steward, boa.env.timestamp
+    for parameter, setting in {3: 90 * USD, 4: 3_000 * USD}.items():
+        steward.set_up(prices, key(parameter, asset), setting, sender=feed_world.owner)
+    least, most = 1 << 27, 1 << 31
+    assert least >= 90 * USD > least // 2
+    assert most <= 3_000 * USD < 2 * most
+    for price, is_taken in ((least, False), (least + 1, True), (most - 1, True), (most, False)):
+        feed_world.feeds[asset].set_answer(price * 100, now)
+        assert (prices.quotes(1 << asset, 0)[0] != HALTED) == is_taken, price
+    assert prices.quotes(2 >> asset, 0)[0] == OK
+    steward.set_up(prices, key(5, asset), 59, sender=feed_world.owner)
+    for age, is_taken in ((59 * 60, True), (59 * 60 + 1, False)):
+        feed_world.feeds[asset].set_answer((most - 1) * 100, now - age)
+        assert (prices.quotes(1 << asset, 0)[0] != HALTED) == is_taken, age
+    feed_world.feeds[1 - asset].set_answer(feed_world.asset_prices[1 - asset] * 100, now - 3_600)
+    assert prices.quotes(2 >> asset, 0)[0] == OK
+
+
+def test_poking_keeps_what_is_set_of_a_pair(feed_world: World) -> None:
+    before = feed_world.prices.pair_word(1)
+    slow = ((1 << 48) - 1) << 48 | ((1 << 48) - 1) << 156
+    rules = ((1 << 216) - 1) ^ slow
+    boa.env.time_travel(seconds=60)
+    feed_world.prices.poke(1)
+    after = feed_world.prices.pair_word(1)
+    assert after & rules == before & rules != 0
+    assert after >> 216 == 1 << 39 | boa.env.timestamp
+    feed_world.steward.set_up(feed_world.prices, key(5, 2), 59, sender=feed_world.owner)
+    assert feed_world.prices.pair_word(1) & ~rules == after & ~rules
+
+
+def test_a_confidence_above_the_whole_is_refused_as_a_guard(world: World) -> None:
+    with refused("UnsafeParameter"):
+        contract("Prices", world.steward, [world.signers[0].address], 1, [*GUARDS[:3], 10_001, *GUARDS[4:]])
 
 
 def test_a_pair_of_feeds_cannot_be_pushed_and_a_pushed_one_not_poked(feed_world: World) -> None:

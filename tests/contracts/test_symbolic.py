@@ -209,6 +209,38 @@ def test_funding_is_rounded_up_on_both_sides(claim: Claim) -> None:
     assert claim.holds(rounded(owed) + rounded(-owed) >= 0)
 
 
+# Both halves of a pair's word at once
+
+
+@pytest.mark.parametrize("edge", ["lower", "upper"])
+def test_a_price_is_inside_its_band_exactly_where_the_products_say_so(claim: Claim, edge: str) -> None:
+    price, slow, band = claim.number("price", 2**48 - 1), claim.number("slow", 2**48 - 1), claim.number("band", BPS - 1)
+    product = claim.number("product")
+    claim.given(product == slow * band)
+    width = claim.floor("width", product, z3.IntVal(BPS))
+    if edge == "lower":
+        assert claim.holds((price >= slow - width) == (price * BPS >= slow * BPS - product))
+    else:
+        assert claim.holds((price <= slow + width) == (price * BPS <= slow * BPS + product))
+
+
+@pytest.mark.parametrize("width", [63, 65])
+def test_differences_of_two_halves_keep_their_signs_apart(width: int) -> None:
+    """Below 2**63 and below the bit over it; with numbers beyond it they would not."""
+    solver = z3.Solver()
+    above = z3.BitVecVal((1 | 1 << 108) << 63, 256)
+    halves = [z3.BitVec(name, 256) for name in ("low", "other_low", "high", "other_high")]
+    low, other_low, high, other_high = halves
+    solver.add(*(z3.ULT(each, z3.BitVecVal(1 << width, 256)) for each in halves))
+    found = ((low | high << 108) | above) - (other_low | other_high << 108)
+    bits = z3.And(
+        (z3.Extract(63, 63, found) == 1) == z3.UGE(low, other_low),
+        (z3.Extract(171, 171, found) == 1) == z3.UGE(high, other_high),
+    )
+    solver.add(z3.Not(bits))
+    assert (solver.check() == z3.unsat) == (width == 63)
+
+
 # Slices
 
 
@@ -258,12 +290,13 @@ def fits(claim: Claim, bounds: list[int], width: int) -> bool:
         ("interest", [2**104, 2**16, 2**32]),
         ("what shares owe", [2**104, 2**104]),
         ("minting of loans", [2**104, 2**104]),
+        ("slow price times the band", [2**48, 2 * 10**4]),
         ("slow price", [2**48, 600 + 1, 2**40]),
         ("weighted slice of a balance", [2**128, WAD + 1]),
     ],
 )
 def test_products_fit_a_word(claim: Claim, name: str, bounds: list[int]) -> None:
-    assert fits(claim, bounds, 255), name
+    assert fits(claim, bounds, 63 if "band" in name else 255), name
 
 
 def test_a_product_that_does_not_fit_is_found(claim: Claim) -> None:

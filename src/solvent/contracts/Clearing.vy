@@ -157,6 +157,7 @@ DECIMALS_MOST: constant(uint256) = 27  # of a unit: what is deposited a day has 
 RIGHT_TRADE: constant(uint256) = 1
 RIGHT_FUNDS: constant(uint256) = 2
 MASK_16: constant(uint256) = 2**16 - 1
+MASK_48: constant(uint256) = 2**48 - 1
 MASK_29: constant(uint256) = 2**29 - 1
 MASK_32: constant(uint256) = 2**32 - 1
 MASK_64: constant(uint256) = 2**64 - 1
@@ -312,17 +313,16 @@ def _assess(account: uint256, word: uint256, new_debt: uint256, initial: bool) -
            covers the margin, because each of them adds to equity at least what it adds to the margin.
     """
     cash: int256 = convert(word & MASK_88, int256)
-    margin: uint256 = 0
-    settled: int256 = unsafe_sub(cash, convert(new_debt, int256))
-    shares: uint256 = self._shares(word)
+    owed: uint256 = new_debt
+    shares: uint256 = (word >> 88) & MASK_96
     if shares != 0:
-        settled -= convert(staticcall Pool(pool).debt_of(shares), int256)
+        owed += staticcall Pool(pool).debt_of(shares, skip_contract_check=True)
+    settled: int256 = unsafe_sub(cash, convert(owed, int256))
     equity: int256 = settled
+    margin: uint256 = 0
+    state: uint256 = health.OK
     assets: uint256 = (word >> 184) & MASK_16
     markets: uint256 = (word >> 200) & MASK_16
-    if assets | markets == 0 or (initial and markets == 0 and equity >= 0):
-        return equity, 0, health.OK  # no price matters
-    state: uint256 = health.OK
     if markets != 0:
         profit: int256 = 0
         profit, margin, state = self._assess_positions(account, markets, initial)
@@ -330,29 +330,57 @@ def _assess(account: uint256, word: uint256, new_debt: uint256, initial: bool) -
         if initial and settled < cash:
             # Unsettled profit carries positions, never a debt: else losses of a market would become the lenders'.
             equity = min(equity, settled + convert(margin, int256))
+    # The walk ends at so much weighted collateral: what is still to come changes no verdict.
+    lacking: uint256 = max_value(uint256)
+    if initial:
+        if markets == 0 and equity >= 0:
+            return equity, 0, state  # no price matters
+        lacking = convert(max(convert(margin, int256) - equity, 0), uint256)
     if assets != 0:
-        quotes: uint256[9] = staticcall Prices(prices).pair_quotes(assets)
-        state = max(state, quotes[8])
+        quotes: uint256[9] = staticcall Prices(prices).pair_quotes(assets, skip_contract_check=True)
+        if quotes[8] > state:
+            state = quotes[8]
+        worth: uint256 = 0
+        counted: uint256 = 0
         price_unit: uint256 = PRICE_UNIT
+        risks: uint256 = 0
         for pair: uint256 in range(8):
-            if assets == 0:
-                break
-            if initial and equity >= convert(margin, int256):
+            if counted >= lacking:
                 break
             if assets & 3 != 0:
-                worth: uint256 = 0
-                charge: uint256 = 0
-                worth, charge = health.collateral(
-                    self.balances[account][pair],
-                    quotes[pair],
-                    self.risks[pair >> 1] >> ((pair & 1) << 7),
-                    price_unit,
-                    initial,
+                if risks == 0:
+                    risks = self.risks[pair >> 1] >> ((pair & 1) << 7)
+                amounts: uint256 = self.balances[account][pair]
+                quote: uint256 = quotes[pair]
+                price: uint256 = quote & MASK_48
+                other: uint256 = (quote >> 108) & MASK_48
+                weights: uint256 = risks >> 24
+                if initial:
+                    price = health.initial_price(quote)
+                    other = health.initial_price(quote >> 108)
+                    weights = risks >> 8
+                # Values, each rounded down, and then weighted, each rounded down. An amount of 128 bits times a price of
+                # 48 and a unit of at most 10**12 is below 2**216, times a weight below 2**230, 16 of them below 2**234.
+                price = unsafe_div(
+                    unsafe_mul(unsafe_mul(amounts & MASK_128, price), price_unit), pow_mod256(10, risks & 255)
                 )
-                # Sums of 16 terms below 2**216.
-                equity = unsafe_add(equity, convert(worth, int256))
-                margin = unsafe_add(margin, charge)
+                other = unsafe_div(
+                    unsafe_mul(unsafe_mul(amounts >> 128, other), price_unit), pow_mod256(10, (risks >> 64) & 255)
+                )
+                worth = unsafe_add(worth, unsafe_add(price, other))
+                counted = unsafe_add(
+                    counted,
+                    unsafe_add(
+                        unsafe_div(unsafe_mul(price, weights & MASK_16), BPS),
+                        unsafe_div(unsafe_mul(other, (weights >> 64) & MASK_16), BPS),
+                    ),
+                )
+            risks >>= 128
             assets >>= 2
+            if assets == 0:
+                break
+        equity = unsafe_add(equity, convert(worth, int256))
+        margin = unsafe_add(margin, unsafe_sub(worth, counted))
     return equity, margin, state
 
 

@@ -16,8 +16,8 @@ from . import packing
 from . import signatures
 
 interface Feed:
-    # Round, answer, started at, updated at, answered in: as whole words they need no checks that nobody looks at.
-    def latestRoundData() -> uint256[5]: view
+    # Round, answer, started at, updated at: as whole words they need no checks that nobody looks at.
+    def latestRoundData() -> uint256[4]: view
     def decimals() -> uint8: view
 
 
@@ -41,13 +41,17 @@ LIMIT: constant(uint256) = (2**40 - 1) << 8
 MARKETS: constant(uint256) = 16
 UPDATES_MOST: constant(uint256) = 24
 SIGNERS_MOST: constant(uint256) = 16
+ONE: constant(uint256) = 1
 BPS: constant(uint256) = 10_000
+MASK_11: constant(uint256) = 2**11 - 1
 MASK_12: constant(uint256) = 2**12 - 1
+MASK_32: constant(uint256) = 2**32 - 1
 MASK_39: constant(uint256) = 2**39 - 1
 MASK_40: constant(uint256) = 2**40 - 1
 MASK_48: constant(uint256) = 2**48 - 1
 MASK_96: constant(uint256) = 2**96 - 1
 MASK_108: constant(uint256) = 2**108 - 1
+MASK_160: constant(uint256) = 2**160 - 1
 SLOW_DELAY_S: constant(uint256) = 86_400
 SLOW_STEP_BPS_HOURLY: constant(uint256) = 600
 FEED_SCALE_ZERO: constant(uint256) = 24
@@ -62,6 +66,13 @@ PUSH_TYPEHASH: constant(bytes32) = keccak256("Push(uint256 signed_at,uint256[] u
 
 POLLED: constant(uint256) = 2**255
 SLOW_PRICES: constant(uint256) = (MASK_48 << 48) | (MASK_48 << 156)
+FEED_RULES: constant(uint256) = (2**216 - 1) ^ SLOW_PRICES
+
+# One in each half of a pair's word, and a bit over each that no price, slow price or confidence reaches.
+BOTH: constant(uint256) = 1 | (1 << 108)
+BOTH_PRICES: constant(uint256) = MASK_48 * BOTH
+BOTH_CONFIDENCES: constant(uint256) = (MASK_12 * BOTH)
+ABOVE: constant(uint256) = BOTH << 63
 
 # Parameters, by field; the key of one is field + 256 * index.
 THRESHOLD: constant(uint256) = 0
@@ -82,11 +93,15 @@ confidence_most_bps: public(immutable(uint256))
 skew_s: public(immutable(uint256))
 funding_most_bps_hourly: public(immutable(uint256))
 
-# price 48 | slow price 48 | confidence 12, twice; time 39 | whether feeds price it 1 bit
+# Pushed: price 48 | slow price 48 | confidence 12, twice; time 39 | none 1 bit.
+# Priced by feeds: a piece of the second feed's address 32 | age limit in minutes 11 | power of ten 5 | slow price 48 |
+# lowest 6 | highest 6 (powers of two of 1e-6), twice; time 39 | one 1 bit.
 pairs: uint256[PAIRS]
+# first feed 160 | lowest 96 bits of the second: two feeds are read from two words
+addresses: uint256[PAIRS]
 # price 48 | slow price 48 | confidence 12 | time 40 | funding index 108 bits, of which 96 are used
 marks: uint256[MARKETS]
-# feed 160 | lowest 40 | highest 40, both in 256e-6 | power of ten 5 | age limit in minutes 11 bits
+# As set: feed 160 | lowest 40 | highest 40, both in 256e-6 | power of ten 5 | age limit in minutes 11 bits
 feeds: uint256[16]
 is_signer: public(HashMap[address, bool])
 threshold: public(uint256)
@@ -104,7 +119,8 @@ def __init__(
     @param guards soft age s, hard age s, band bps, most confidence bps, skew s, most funding bps an hour.
     """
     errors.need(threshold_ > 0 and threshold_ <= len(signers), errors.UNSAFE_PARAMETER)
-    errors.need(guards[0] <= guards[1] and guards[1] <= MASK_39 and guards[2] < BPS, errors.UNSAFE_PARAMETER)
+    errors.need(guards[0] <= guards[1] and guards[1] <= MASK_39, errors.UNSAFE_PARAMETER)
+    errors.need(guards[2] < BPS and guards[3] <= BPS, errors.UNSAFE_PARAMETER)
     steward = steward_
     last: uint256 = 0
     for signer: address in signers:
@@ -248,31 +264,52 @@ def poke(pair: uint256):
     old: uint256 = self.pairs[pair]
     elapsed: uint256 = block.timestamp - ((old >> 216) & MASK_39)
     errors.need(elapsed > 0, errors.NOT_LATER)
-    word: uint256 = POLLED | (block.timestamp << 216)
+    word: uint256 = (old & FEED_RULES) | POLLED | (block.timestamp << 216)
     for half: uint256 in range(2):
         asset: uint256 = 2 * pair + half
         if self.feeds[asset] != 0:
-            price: uint256 = self._answer(self.feeds[asset])
+            price: uint256 = (self._polled(pair, old, half + 1) >> (108 * half)) & MASK_48
             before: uint256 = (old >> (108 * half)) & MASK_108
             if price != 0:
                 before = self._moved(before, price, 0, elapsed)
-            word |= before << (108 * half)
+            word |= (before & (MASK_48 << 48)) << (108 * half)
     self.pairs[pair] = word
     log PairPriced(pair=pair, word=word)
 
 
 @internal
 @view
-def _answer(feed: uint256) -> uint256:
+def _polled(pair: uint256, word: uint256, asked: uint256) -> uint256:
+    """
+    @notice A pair's word with the feeds' answers of now; without its time, and so halted, where one is refused.
+    """
+    answers: uint256 = 0
+    time: uint256 = block.timestamp
+    addresses: uint256 = self.addresses[pair]
+    if asked & 1 != 0:
+        answers = self._answer(addresses & MASK_160, word)
+        if answers == 0:
+            time = 0
+    if asked & 2 != 0:
+        other: uint256 = (addresses >> 160) | ((word & MASK_32) << 96) | (((word >> 108) & MASK_32) << 128)
+        answer: uint256 = self._answer(other, word >> 108)
+        if answer == 0:
+            time = 0
+        answers |= answer << 108
+    return (word & SLOW_PRICES) | answers | (time << 216)
+
+
+@internal
+@view
+def _answer(feed: uint256, rule: uint256) -> uint256:
     """
     @notice The feed's price; zero where it is to be refused: not positive, from the future, stale, or at the limit
             where its aggregator clips. A feed that reverts makes the reading revert: no risk can be added then.
+    @param rule The half of the pair's word that tells age limit, power of ten and limits.
     """
-    round: uint256[5] = staticcall Feed(convert(feed & (2**160 - 1), address)).latestRoundData(
-        skip_contract_check=True
-    )
+    round: uint256[4] = staticcall Feed(convert(feed, address)).latestRoundData(skip_contract_check=True)
     price: uint256 = round[ANSWER]
-    scale: uint256 = (feed >> 240) & 31
+    scale: uint256 = (rule >> 43) & 31
     # A negative answer is a huge number, and above every limit.
     if scale < FEED_SCALE_ZERO:
         price = unsafe_div(price, pow_mod256(10, unsafe_sub(FEED_SCALE_ZERO, scale)))
@@ -281,9 +318,9 @@ def _answer(feed: uint256) -> uint256:
     age: uint256 = unsafe_sub(block.timestamp, round[UPDATED_AT])
     # Each limit is a difference that is negative where it is broken; an age is where the time is to come.
     strain: uint256 = (
-        unsafe_sub(unsafe_sub(price, 1), (feed >> 152) & LIMIT)
-        | unsafe_sub(unsafe_sub((feed >> 192) & LIMIT, 1), price)
-        | unsafe_sub(unsafe_mul(60, feed >> 245), age)
+        unsafe_sub(unsafe_sub(price, 1), ONE << ((rule >> 96) & 63))
+        | unsafe_sub(unsafe_sub(ONE << ((rule >> 102) & 63), 1), price)
+        | unsafe_sub(unsafe_mul(60, (rule >> 32) & MASK_11), age)
         | age
     )
     if strain >> 255 != 0:
@@ -356,45 +393,39 @@ def pair_quotes(assets: uint256) -> uint256[PAIRS + 1]:
             (0 ok, 1 degraded, 2 halted).
             A price outside the band around its slow price stands at the edge of the band.
     """
+    # Whether a pair breaks any limit is asked of both halves at once. All that is compared is below 2**63 (a price
+    # times BPS, a slow price times less than 2 * BPS): a difference keeps the bit of ABOVE that is put over it where
+    # it is not negative, and never borrows from the other half. A price is inside the band of slow * band // BPS
+    # exactly where price * BPS is between slow * (BPS - band) and slow * (BPS + band).
     found: uint256[PAIRS + 1] = empty(uint256[PAIRS + 1])
+    least: uint256 = unsafe_sub(BPS, band_bps)
+    most: uint256 = unsafe_add(BPS, band_bps)
+    confidence_most: uint256 = unsafe_mul(confidence_most_bps, BOTH) | ABOVE
     oldest: uint256 = unsafe_sub(block.timestamp, soft_age_s)
-    band: uint256 = band_bps
-    confidence_most: uint256 = confidence_most_bps
     rest: uint256 = assets
     for pair: uint256 in range(PAIRS):
-        if rest == 0:
-            break
         if rest & 3 != 0:
             word: uint256 = self.pairs[pair]
             if word >= POLLED:
                 word = self._polled(pair, word, rest)
-            late: uint256 = unsafe_sub((word >> 216) & MASK_39, oldest)
-            strain: uint256 = self._strain(word, band, confidence_most)
-            strain |= self._strain(word >> 108, band, confidence_most)
-            if (late | strain) >> 255 != 0:
+            scaled: uint256 = unsafe_mul(word & BOTH_PRICES, BPS)
+            slow: uint256 = (word >> 48) & BOTH_PRICES
+            above: uint256 = (
+                unsafe_sub(scaled | ABOVE, unsafe_mul(slow, least))
+                & unsafe_sub(unsafe_mul(slow, most) | ABOVE, scaled)
+                & unsafe_sub(confidence_most, (word >> 96) & BOTH_CONFIDENCES)
+                & unsafe_sub(slow | ABOVE, BOTH)
+                & ABOVE
+            )
+            if ((above ^ ABOVE) | (unsafe_sub(word >> 216, oldest) >> 255)) != 0:
                 state: uint256 = 0
                 word, state = self._guarded_pair(word, rest)
                 found[PAIRS] = max(found[PAIRS], state)
             found[pair] = word
         rest >>= 2
+        if rest == 0:
+            break
     return found
-
-
-@internal
-@pure
-def _strain(quote: uint256, band: uint256, confidence_most: uint256) -> uint256:
-    """
-    @notice Has its highest bit set where a quote breaks a limit: each limit is a difference, negative where broken.
-    """
-    price: uint256 = quote & MASK_48
-    slow: uint256 = (quote >> 48) & MASK_48
-    width: uint256 = unsafe_div(unsafe_mul(slow, band), BPS)
-    return (
-        unsafe_sub(price, unsafe_sub(slow, width))
-        | unsafe_sub(unsafe_add(slow, width), price)
-        | unsafe_sub(confidence_most, (quote >> 96) & MASK_12)
-        | unsafe_sub(slow, 1)
-    )
 
 
 @internal
@@ -432,26 +463,6 @@ def _lateness(time: uint256) -> uint256:
 
 @internal
 @view
-def _polled(pair: uint256, word: uint256, asked: uint256) -> uint256:
-    """
-    @notice A pair's word with the feeds' answers of now; without its time, and so halted, where one is refused.
-    """
-    answers: uint256 = 0
-    time: uint256 = block.timestamp
-    if asked & 1 != 0:
-        answers = self._answer(self.feeds[unsafe_mul(2, pair)])
-        if answers == 0:
-            time = 0
-    if asked & 2 != 0:
-        answer: uint256 = self._answer(self.feeds[unsafe_add(unsafe_mul(2, pair), 1)])
-        if answer == 0:
-            time = 0
-        answers |= answer << 108
-    return (word & SLOW_PRICES) | answers | (time << 216)
-
-
-@internal
-@view
 def _guarded(quote: uint256, state: uint256) -> (uint256, uint256):
     """
     @notice The price inside the band of a quote, and its state if that of its time is the given one.
@@ -474,7 +485,7 @@ def _guarded(quote: uint256, state: uint256) -> (uint256, uint256):
 @view
 def pair_word(pair: uint256) -> uint256:
     """
-    @notice price 48 | slow price 48 | confidence 12, twice; time 39 | whether feeds price it 1 bit.
+    @notice Pushed: price 48 | slow price 48 | confidence 12, twice; time 39 | none 1 bit. Priced by feeds: see `pairs`.
     """
     return self.pairs[pair]
 
@@ -523,8 +534,8 @@ def set_parameter(key: uint256, setting: uint256):
     """
     @notice Change a parameter; the Steward alone, who keeps bounds, steps and delays.
     @param key field + 256 * index. SIGNER takes address | 2**160 to admit and the bare address to remove.
-           The least and greatest answers are kept in 256e-6, narrowed. FEED is set last: it reads
-           the feed's decimals once and makes its pair one of feeds.
+           The least and greatest answers are kept in 256e-6, and held to at the next powers of two of 1e-6,
+           both narrowed. FEED is set last: it reads the feed's decimals once and makes its pair one of feeds.
     """
     errors.need(msg.sender == steward, errors.NOT_AUTHORISED)
     field: uint256 = key & 255
@@ -547,6 +558,8 @@ def set_parameter(key: uint256, setting: uint256):
     else:
         errors.need(field == FEED, errors.NO_SUCH_PARAMETER)
         self._set_feed(index, setting)
+    if field >= FEED and self.pairs[index // 2] & POLLED != 0:
+        self._set_rules(index // 2)
     log ParameterSet(key=key, value=setting)
 
 
@@ -561,7 +574,35 @@ def _set_feed(asset: uint256, feed: uint256):
     # Price in 1e-6 of a listed unit: answer * 10 ** (6 + units - decimals).
     scale: uint256 = FEED_SCALE_ZERO + 6 + units - decimals
     self.feeds[asset] = packing.with_field(self.feeds[asset], 240, 5, scale)
-    pair: uint256 = asset // 2
-    if self.pairs[pair] & POLLED == 0:
-        self.pairs[pair] = POLLED  # pushed prices of the pair are void
-    log PairPriced(pair=pair, word=self.pairs[pair])
+    if self.pairs[asset // 2] & POLLED == 0:
+        self.pairs[asset // 2] = POLLED  # pushed prices of the pair are void
+
+
+@internal
+def _set_rules(pair: uint256):
+    """
+    @notice Write what is set of a pair's feeds into the two words that readings need. Limits become powers of two
+            inside those that are set: the lowest is rounded up, the highest down.
+    """
+    first: uint256 = self.feeds[2 * pair]
+    second: uint256 = self.feeds[2 * pair + 1]
+    word: uint256 = self.pairs[pair] & ~FEED_RULES
+    for half: uint256 in range(2):
+        feed: uint256 = first
+        if half == 1:
+            feed = second
+        lowest: uint256 = (feed >> 152) & LIMIT
+        highest: uint256 = (feed >> 192) & LIMIT
+        low: uint256 = 0
+        high: uint256 = 0
+        for bit: uint256 in range(48):
+            if (ONE << bit) < lowest:
+                low = bit + 1
+            if (ONE << bit) <= highest:
+                high = bit
+        piece: uint256 = (second >> (96 + 32 * half)) & MASK_32
+        rule: uint256 = piece | ((feed >> 245) << 32) | (((feed >> 240) & 31) << 43) | (low << 96) | (high << 102)
+        word |= rule << (108 * half)
+    self.addresses[pair] = (first & MASK_160) | (second << 160)
+    self.pairs[pair] = word
+    log PairPriced(pair=pair, word=word)

@@ -2,7 +2,8 @@
 """
 @title Health: what an account is worth and what it must hold, in atoms of the settlement asset
 @license Apache-2.0
-@notice The one place of this arithmetic: `Clearing` adds the terms up, `Auction` sizes with the totals.
+@notice The arithmetic of positions and slices: `Clearing` adds the terms up, and values collateral in the same
+        walk; `Auction` sizes with the totals.
         What an account owns is rounded down, what it owes or must hold is rounded up.
         equity E = cash - debt + sum of collateral values + sum of unsettled profits
         margin M = sum of (value - weighted value) + sum of position requirements
@@ -21,9 +22,6 @@ MASK_16: constant(uint256) = 2**16 - 1
 MASK_48: constant(uint256) = 2**48 - 1
 MASK_64: constant(uint256) = 2**64 - 1
 MASK_96: constant(uint256) = 2**96 - 1
-MASK_128: constant(uint256) = 2**128 - 1
-SIGN_64: constant(uint256) = 2**63
-SIGN_96: constant(uint256) = 2**95
 
 # States of a price, the worst of all that an account depends on counts.
 OK: constant(uint256) = 0
@@ -33,42 +31,7 @@ HALTED: constant(uint256) = 2
 
 @internal
 @pure
-def collateral(
-    amounts: uint256, quotes: uint256, risks: uint256, price_unit: uint256, initial: bool
-) -> (uint256, uint256):
-    """
-    @notice Value of a pair of collaterals, and the part of it that does not count. Of each, value and weighted
-            value are rounded down.
-    @param amounts Two balances of 128 bits.
-    @param quotes Twice price 48 | slow price 48 | confidence 12 bits, in 1e-6 settlement units a listed unit.
-    @param risks Twice decimals of the unit 8 | initial weight 16 | maintenance weight 16 | none 24 bits (basis points).
-    @param price_unit Atoms of the settlement asset in 1e-6 of it, at most 10**12.
-    """
-    price: uint256 = quotes & MASK_48
-    other_price: uint256 = (quotes >> 108) & MASK_48
-    weights: uint256 = risks >> 24
-    if initial:
-        price = self._initial_price(quotes)
-        other_price = self._initial_price(quotes >> 108)
-        weights = risks >> 8
-    # Below 2**128 * 2**48 * 2**40 = 2**216, and times a weight below 2**230: nothing overflows.
-    value: uint256 = unsafe_div(
-        unsafe_mul(unsafe_mul(amounts & MASK_128, price), price_unit), pow_mod256(10, risks & 255)
-    )
-    other: uint256 = unsafe_div(
-        unsafe_mul(unsafe_mul(amounts >> 128, other_price), price_unit), pow_mod256(10, (risks >> 64) & 255)
-    )
-    worth: uint256 = unsafe_add(value, other)
-    weighted: uint256 = unsafe_add(
-        unsafe_div(unsafe_mul(value, weights & MASK_16), BPS),
-        unsafe_div(unsafe_mul(other, (weights >> 64) & MASK_16), BPS),
-    )
-    return worth, unsafe_sub(worth, weighted)
-
-
-@internal
-@pure
-def _initial_price(quote: uint256) -> uint256:
+def initial_price(quote: uint256) -> uint256:
     """
     @notice The worse of price and slow price, less its confidence.
     """
