@@ -3,12 +3,14 @@
 from fractions import Fraction
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.engine.desk import (
     BTC,
     CALL,
+    COIN_CALL,
     ETH,
     ETH_PERP,
     FUTURE,
@@ -30,12 +32,15 @@ from solvent.domain import commands as c
 from solvent.domain import events as e
 from solvent.domain.owners import FEES
 from solvent.engine.decide.liquidation import (
+    PartialStep,
     Requirement,
     closable,
     discount_e18,
+    liquidate,
     liquidation_params,
     restored,
 )
+from solvent.liquidation import sizing
 from solvent.liquidation.legs import bankruptcy_price, loss_shares
 from solvent.pools.fixed_point import WAD
 
@@ -203,6 +208,53 @@ def test_a_step_closes_no_more_than_restores_the_buffer(desk: Desk) -> None:
     assert done.notional_micro == pytest.approx(closed * 0.58 * MICRO)
 
 
+def test_the_exact_form_closes_what_floats_miss(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    account = liquidating(desk)
+
+    def blind(lots: np.ndarray, *more: object) -> sizing.Sizing:
+        return sizing.Sizing(np.zeros_like(lots), 0.0, 0.0, True)
+
+    monkeypatch.setitem(sizing.METHODS, "linear_programme", blind)
+    step(desk, account)
+    assert restored(desk.exact(account), liquidation_params(desk.engine.risk))
+    assert desk.stage(account) == "called"
+
+
+def test_coarse_lots_are_given_back_where_fewer_will_do(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much floats would close, no lot more is closed than restores the buffer."""
+    account = desk.load("options", {USDC: usdc(12_000)}, {PERP: lots(1), CALL: -20, PUT: -30})
+    desk.mark(1, BTC=58_000.0)
+    desk.ok(c.MarginCall(account))
+    assert desk.stage(account) == "liquidating"
+
+    def too_much(held: np.ndarray, *more: object) -> sizing.Sizing:
+        return sizing.Sizing(np.abs(held) - 3, 0.0, 0.0, True)
+
+    monkeypatch.setitem(sizing.METHODS, "linear_programme", too_much)
+    no_lot_too_many(desk, account)
+    step(desk, account)
+    assert restored(desk.exact(account), liquidation_params(desk.engine.risk))
+
+
+def test_full_means_everything(desk: Desk) -> None:
+    desk.ok(c.SetPolicy(policy_with(liquidation={"sizing": "full"})))
+    account = liquidating(desk)
+    step(desk, account)
+    assert desk.position(account, PERP)[0] == 0
+
+
+def test_an_option_is_bought_back_in_what_it_settles_in(desk: Desk) -> None:
+    """Its premium may leave a debt in coins, which needs margin too: one step is enough all the same."""
+    desk.lend(BTC, btc(10))
+    account = desk.load("short calls", {USDC: usdc(14_000)}, {COIN_CALL: -150})
+    desk.mark(1, BTC=62_000.0)
+    desk.ok(c.MarginCall(account))
+    assert desk.stage(account) == "liquidating"
+    step(desk, account)
+    assert desk.atoms(account, BTC) < 0
+    assert restored(desk.exact(account), liquidation_params(desk.engine.risk))
+
+
 def test_the_penalty_is_split_to_the_atom(desk: Desk) -> None:
     account = liquidating(desk)
     before = {owner: desk.atoms(owner) for owner in (MARKET, INSURANCE, FEES)}
@@ -352,6 +404,7 @@ def test_a_step_restores_and_no_leg_is_filled_beyond_its_bankruptcy_price(
         return
     desk.ok(c.MarginCall(account))
     prices = bankruptcy_prices(desk, account)
+    no_lot_too_many(desk, account)
     events = desk.ok(c.Liquidate(account))
     if not isinstance(events[0], e.Liquidated):
         assert isinstance(events[0], e.AuctionStarted)
@@ -368,6 +421,30 @@ def test_a_step_restores_and_no_leg_is_filled_beyond_its_bankruptcy_price(
             assert better, (i, held, float(price), float(prices[i]))
     if len(events) > 1:
         assert restored(after, liquidation_params(desk.engine.risk))
+
+
+def no_lot_too_many(desk: Desk, account: int) -> None:
+    """A step is enough, and with a lot less of any leg would not be; asked of the exact form before it is done."""
+    state, risk = desk.state, desk.engine.risk
+    done = liquidate(state, risk, c.Liquidate(account))[0]
+    risk.pending_usd.clear()
+    if not isinstance(done, e.Liquidated):
+        return
+    legs = closable(state, risk, account)
+    moved = [(owner, i, size) for owner, i, size, _ in done.legs] + list(done.postings)
+    closed = np.array(
+        [abs(sum(x for row in moved if row[:2] == (account, i) for x in row[2:])) for i in legs.instrument]
+    )
+    closed //= [state.universe.lot_atoms[i] if state.universe.terms.form[i] == 0 else 1 for i in legs.instrument]
+    step = PartialStep(state, risk, account, legs)
+    assert step(closed).notional_micro == done.notional_micro
+    spare = step.spare_micro(closed)
+    whole = closed == np.abs(legs.lots)
+    if spare < 0:
+        assert whole[closed > 0].all()
+    elif spare >= sizing.GRAIN_USD * MICRO and not whole.all():  # all is closed where dust would be left
+        fewer = closed - np.eye(len(closed), dtype=np.int64)[closed > 0]
+        assert all(step.spare_micro(row) < 0 for row in fewer)
 
 
 def bankruptcy_prices(desk: Desk, account: int) -> dict[int, Fraction]:

@@ -12,7 +12,6 @@ from tests.reference.world import World
 from solvent.domain.owners import MARKET
 
 E9 = 10**9
-FAINT_USD = Fraction(1, 10**9)
 
 
 def legs_of(world: World, account: int) -> dict[int, int]:
@@ -24,9 +23,9 @@ def legs_of(world: World, account: int) -> dict[int, int]:
 
 
 def exposure(world: World, i: int) -> Fraction:
-    """USD of a lot; none where a float cannot tell an option's delta from zero, which could cost it a tick."""
+    """USD of a lot."""
     usd: Fraction = world.market.exposure[i]
-    return Fraction(0) if i in world.faint and usd < FAINT_USD else usd
+    return usd
 
 
 def impact_e9(world: World, i: int, lots: int) -> int:
@@ -48,6 +47,16 @@ def fill_ticks(world: World, i: int, lots: int, impact: int) -> int:
         base = ceil(exposure(world, i) / tick_usd)
     worse = ceil(Fraction(base * impact, E9))
     return max(0 if each.form == "option" else 1, mark - worse if lots > 0 else mark + worse)
+
+
+def lot_cost_usd(world: World, i: int, lots: int, impact: int) -> Fraction:
+    """USD that a lot's price gives up, in whole ticks."""
+    each, market = world.terms[i], world.market
+    if each.form == "spot":
+        return exposure(world, i) * Fraction(impact, E9)
+    mark, ticks = market.quotes[i].ticks, fill_ticks(world, i, lots, impact)
+    atoms = each.factor * (Fraction(1, ticks) - Fraction(1, mark) if each.form == "inverse" else ticks - mark)
+    return abs(atoms) * market.atom_usd[each.payer]
 
 
 def swap(world: World, account: int, asset: int, atoms: int, impact: int = 0) -> None:
@@ -87,7 +96,7 @@ def close(world: World, account: int, i: int, lots: int, impact: int, atoms: int
 
 
 def requirement(world: World, account: int) -> Callable[[dict[int, int]], Verdict]:
-    """E' and MM' with some lots of some legs closed at the mark; orders aside."""
+    """E' and MM' with some lots of some legs closed at the mark, premiums in what options settle in; orders aside."""
     row, payment, market = row_of(world, account), world.payment_of(account), world.market
 
     def after(closed: dict[int, int]) -> Verdict:
@@ -101,9 +110,7 @@ def requirement(world: World, account: int) -> Callable[[dict[int, int]], Verdic
                 continue
             q, quote = positions[i]
             mark = market.quotes[i].ticks
-            gain = each.quote(-lots, mark) if each.form != "option" else 0
-            if each.form == "option":
-                usd += lots * each.factor * mark * market.atom_usd[each.payer]
+            gain = int(lots * each.factor * mark) if each.form == "option" else each.quote(-lots, mark)
             positions[i] = q - lots, (quote + gain) // each.lot_atoms * each.lot_atoms
         lot = world.terms[payment].lot_atoms
         balances[payment] = balances.get(payment, 0) + floor(usd / market.atom_usd[payment] / lot) * lot

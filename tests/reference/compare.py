@@ -36,12 +36,11 @@ class Pair:
     def send(self, command: c.Command) -> bool:
         """Perform a command on both sides; whether it was accepted. Raises Differ."""
         self.done.append(command)
-        faint = self._faint(command)
         (entry,) = self.engine.execute([submission(self.state, command)], self.now_ns)
         events = entry.events
         refused = events[0].reason if isinstance(events[0], e.Refused) else ""
         before = self.reference.world
-        plan = plan_of(self.state, command, events)._replace(faint=faint)
+        plan = plan_of(self.state, command, events)
         try:
             reason = self.reference.perform(command, self.state.ts_ns, plan)
         except Misjudged as wrong:
@@ -55,11 +54,6 @@ class Pair:
         self._standing(command)
         self._verdicts(command, events)
         return not refused
-
-    def _faint(self, command: c.Command) -> frozenset[int]:
-        if not isinstance(command, (c.Liquidate, c.Insure, c.StartAuction)) or self.engine.risk.prepared is None:
-            return frozenset()
-        return frozenset(i for i, usd in enumerate(self.engine.risk.exposure_usd().tolist()) if usd == 0.0)
 
     def _moves(self, command: c.Command, before: Any, events: tuple[e.Event, ...]) -> None:
         """Postings and legs of all events, netted by owner, are what the reference moved."""

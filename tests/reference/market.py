@@ -111,11 +111,11 @@ class Market:
 
     @cached_property
     def exposure(self) -> list[Fraction]:
-        """USD that one lot is exposed to: notional, for options that of their delta at the index."""
+        """USD that one lot is exposed to: notional, for options that of their delta at the index, to 1e-9."""
         found = []
         for i, each in enumerate(self.terms):
             if each.form == "option":
-                found.append(abs(self.option_now[i][2]) * self.index[each.asset])
+                found.append(Fraction(round(abs(self.option_now[i][2]) * self.index[each.asset] * RATE), RATE))
             elif each.form == "inverse":
                 found.append(each.unit)
             else:

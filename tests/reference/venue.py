@@ -55,7 +55,7 @@ class Reference:
     def perform(self, command: c.Command, now_ns: int, plan: Plan = Plan()) -> str:  # noqa: B008
         """Perform a command; why it is refused, empty where it is accepted."""
         world = self.world.copy()
-        world.now_ns, world.told, world.lean, world.faint = now_ns, plan.verdict, plan.accepted, plan.faint
+        world.now_ns, world.told, world.lean = now_ns, plan.verdict, plan.accepted
         kind = type(command)
         try:
             if kind in PLANNED:

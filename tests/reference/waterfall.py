@@ -10,7 +10,16 @@ from math import ceil, floor
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from tests.reference.closing import alone, close, exposure, fill_ticks, impact_e9, legs_of, requirement
+from tests.reference.closing import (
+    alone,
+    close,
+    exposure,
+    fill_ticks,
+    impact_e9,
+    legs_of,
+    lot_cost_usd,
+    requirement,
+)
 from tests.reference.gates import (
     acted_on,
     actionable,
@@ -42,10 +51,10 @@ from solvent.domain import commands as c
 from solvent.domain.owners import FEES, INSURANCE, MARKET
 
 WAD = 10**18
-FLOAT_MICRO = 10_000
-"""Floats know nothing of whole atoms of a coin: what is missing within this they may not see."""
-SIZING_SLACK = Fraction(5, 1000)
-"""Of cost: planes through a rule that bends between them are that far off."""
+GRAIN_MICRO = 10_000
+"""Of lots that are worth less than this none need be given back."""
+SIZING_SLACK = Fraction(4, 1000)
+"""Of cost: what prices in whole ticks and payments in coins do is not seen by the simple search."""
 AUCTION_DEFAULTS = {
     "start": 0.98, "tail_s": 14_400, "cusp": 0.3, "resets_most": 1, "minimum_bid_usd": 10, "dust_usd": 100,
     "fee_rate": 0.01,
@@ -64,8 +73,6 @@ class Plan(NamedTuple):
     notional_micro: int = 0
     price_ticks: int | None = None
     """Of a deleveraging."""
-    faint: frozenset[int] = frozenset()
-    """Options whose delta is zero in floats."""
     accepted: bool = True
     verdict: Any = None
     """Of the account that is acted on: counts inside the error of model values."""
@@ -189,20 +196,24 @@ def liquidate(world: World, command: c.Liquidate, plan: Plan) -> None:
         _offer(world, account, found)
         return
     impacts = {i: impact_e9(world, i, lots) for i, lots in legs.items()}
-    if not plan.closed and -buffered(found, world.parameters) <= FLOAT_MICRO:  # in floats nothing is missing
-        _offer(world, account, found)
-        return
     plan = plan._replace(closed=_without_premiums(world, account, impacts, plan))
     closed = _judged(world, account, every, legs, impacts, plan)
+    _close_all(world, account, every, impacts, closed)
+    _penalty(world, account, plan.notional_micro)
+    after = verdict(world, account)
+    if restored(world, after):
+        world.stage(account, stage_of(world, account, after))
+
+
+def _close_all(
+    world: World, account: int, every: dict[int, int], impacts: dict[int, int], closed: dict[int, int]
+) -> None:
+    """Close lots, of spot atoms: what brings cash first, then what needs it."""
     for i in sorted(closed, key=lambda i: (world.terms[i].form == "spot" and closed[i] < 0, list(every).index(i))):
         spot = world.terms[i].form == "spot"
         lots = -(-closed[i] // world.terms[i].lot_atoms) if spot else closed[i]
         lots = closed[i] // world.terms[i].lot_atoms if spot and closed[i] > 0 else lots
         close(world, account, i, lots or -1, impacts[i], closed[i] if spot else None)
-    _penalty(world, account, plan.notional_micro)
-    after = verdict(world, account)
-    if restored(world, after):
-        world.stage(account, stage_of(world, account, after))
 
 
 def _without_premiums(world: World, account: int, impacts: dict[int, int], plan: Plan) -> dict[int, int]:
@@ -219,16 +230,16 @@ def _without_premiums(world: World, account: int, impacts: dict[int, int], plan:
 def _judged(
     world: World, account: int, every: dict[int, int], legs: dict[int, int], impacts: dict[int, int], plan: Plan
 ) -> dict[int, int]:
-    """Toward zero, of legs that can be filled, enough, and no dearer than what a simple search finds."""
+    """Toward zero, of legs that can be filled, enough, no leg a lot too much, no dearer than a simple search finds."""
     p, after = world.parameters.liquidation, requirement(world, account)
     judge(bool(plan.closed), "something is closed")
     lots = {}
     for i, size in plan.closed.items():
         judge(i in legs and size * legs[i] > 0, f"leg {i} toward zero")
-        lot = world.terms[i].lot_atoms if world.terms[i].form == "spot" else 1
+        lot = _lot(world, i)
         judge(abs(size) <= abs(legs[i]) * lot, f"leg {i} no further than zero")
         lots[i] = (1 if size > 0 else -1) * ceil(Fraction(abs(size), lot))
-    rates = {i: exposure(world, i) * (Fraction(impacts[i], 10**9) + p["penalty_rate"]) for i in legs}
+    rates = {i: lot_cost_usd(world, i, q, impacts[i]) + exposure(world, i) * p["penalty_rate"] for i, q in legs.items()}
 
     def cost(closed: dict[int, int]) -> Fraction:
         return sum((abs(q) * rates[i] for i, q in closed.items()), Fraction(0))
@@ -246,14 +257,35 @@ def _judged(
         return plan.closed
     left = sum(abs(legs[i] - lots.get(i, 0)) * exposure(world, i) for i in legs)
     judge(left >= p["dust_usd"], "no dust is left")
-    judge(surplus(lots) >= -Fraction(1, 1000), "the buffer is back")
+    _least(world, account, every, impacts, dict(plan.closed))
     best = min((cost(found) for i in legs if (found := _single(surplus, i, legs[i]))), default=None)
-    lot_cost = sum(rates[i] for i in legs)
-    # The programme leaves room for what its planes lose where a leg is rounded up to a whole lot.
-    spare = sum(max(Fraction(0), surplus({}) - surplus({i: 1 if q > 0 else -1})) for i, q in legs.items())
-    most = 1 + SIZING_SLACK + spare / max(-surplus({}), Fraction(1, MICRO))
-    judge(best is None or cost(lots) <= best * most + lot_cost, "no single leg does it for less")
+    lot_cost = sum(rates.values())
+    judge(best is None or cost(lots) <= best * (1 + SIZING_SLACK) + lot_cost, "no single leg does it for less")
     return plan.closed
+
+
+def _least(world: World, account: int, every: dict[int, int], impacts: dict[int, int], closed: dict[int, int]) -> None:
+    """The buffer is back with everything paid, and with a lot less of any leg it would not be."""
+
+    def spare(atoms: dict[int, int]) -> tuple[int, int]:
+        trial = world.trial(lambda w: _close_all(w, account, every, impacts, atoms))
+        notional = sum(Fraction(abs(x), _lot(world, i)) * exposure(world, i) for i, x in atoms.items())
+        _penalty(trial, account, floor(notional * MICRO))
+        then = verdict(trial, account)
+        return buffered(then, world.parameters), 3 * then.doubt
+
+    above, doubt = spare(closed)
+    judge(above >= -doubt, "the buffer is back")
+    for i, size in closed.items():
+        lot = _lot(world, i) if size > 0 else -_lot(world, i)
+        if above - doubt >= GRAIN_MICRO and abs(size) > abs(lot):
+            after, doubt = spare({**closed, i: size - lot})
+            judge(after <= doubt, f"no leg could be a lot less: {i}")
+
+
+def _lot(world: World, i: int) -> int:
+    """What a whole lot is in atoms of spot, in lots of anything else."""
+    return world.terms[i].lot_atoms if world.terms[i].form == "spot" else 1
 
 
 def _single(surplus: object, i: int, lots: int) -> dict[int, int] | None:

@@ -92,8 +92,6 @@ class World:
     """The engine's verdict on the account that is acted on, and whether it accepted: they count only inside the
     rounding error of a model value, where no second opinion could know better."""
     lean: bool = True
-    faint: frozenset[int] = frozenset()
-    """Options whose delta is zero in the engine's floats."""
     leaned: int = 0
     """How often that decided."""
 

@@ -348,7 +348,7 @@ def market_of(universe: Universe, quotes: Mapping[int, Quote], ts_ns: int) -> Ma
 
 
 def exposure_usd(market: Market) -> F64:
-    """(I,) USD exposure of one lot at a market: price x coins, an option's times the size of its delta."""
+    """(I,) USD exposure of one lot at a market: price x coins, an option's times the size of its delta, to 1e-9."""
     universe = market.universe
     terms = universe.terms
     index = market.index_usd[terms.underlying]
@@ -362,7 +362,7 @@ def exposure_usd(market: Market) -> F64:
         delta = black76.greeks(
             market.forward_usd[rows], terms.strike[rows], market.years[rows], terms.call[rows], vol
         ).delta
-        found[rows] = np.abs(delta) * index[rows] * terms.unit[rows]
+        found[rows] = np.rint(np.abs(delta) * index[rows] * terms.unit[rows] * 1e9) / 1e9
     return found
 
 

@@ -38,6 +38,12 @@ _TOLERANCE = 1e-10
 """By how much HiGHS may miss a plane, relative to its largest term: the least that it takes."""
 VERTICES_MOST = 512
 """A linear programme with so few corners is solved by looking at all of them; HiGHS takes longer to start."""
+LOOKS_MOST = 64
+"""Steps of `settled` in each direction; one or two are usual."""
+MICRO = 10**6
+GRAIN_USD = 0.01
+"""Nothing is given back for less than this: a lot of coins may be a billionth of a cent. And within this floats know
+what a lot frees, for what is paid in coins comes in whole atoms: the exact form is asked."""
 _COARSE = 2e-3
 """Where a single lot costs more than this part of the whole, it is worth looking at the neighbouring lots."""
 
@@ -135,6 +141,85 @@ def full(
     return account.result(account.top)
 
 
+def settled(
+    lots: I64,
+    requirement: Requirement,
+    cost_usd_per_lot: F64,
+    closed_lots: I64,
+    spare_micro: Callable[[I64], int],
+    buffer: float = 0.15,
+) -> I64:
+    """Lots that restore the buffer by an exact form too, and of which no leg could be a lot less.
+
+    Floats propose, `spare_micro` decides. What they missed is closed where that costs least; then lots are given
+    back, those first that save most. Where nothing restores the buffer the lots are left as they are.
+
+    Parameters
+    ----------
+    lots, requirement, cost_usd_per_lot, buffer: as in `linear_programme`.
+    closed_lots: what floats would close, >= 0, int64 [legs].
+    spare_micro: E' - (1 + buffer) MM' in integers of 1e-6 USD after closing so many lots, everything paid.
+    """
+    account = _Account(lots, requirement, cost_usd_per_lot, None, buffer)
+    found = _enough(account, closed_lots, spare_micro)
+    return closed_lots if found is None else _pruned(account, found, spare_micro)
+
+
+def _enough(account: "_Account", closed: I64, spare_micro: Callable[[I64], int]) -> I64 | None:
+    """More of single legs until it is enough; None where it never is.
+
+    A leg that floats believe in and that brings nothing is left: there may be no cash to buy a debt back.
+    """
+    spare, vain = spare_micro(closed), np.zeros(len(closed), dtype=np.bool_)
+    for _ in range(LOOKS_MOST):
+        left = account.size - closed
+        if spare >= 0 or not left.any():
+            break
+        gain = account.slopes(closed, 1)
+        useful = (left > 0) & (gain > 0) & ~vain
+        if not useful.any():
+            break
+        real = np.minimum(-spare / MICRO / np.where(useful, gain, 1.0), 2.0**62)
+        more = np.ceil(np.minimum(real, left))
+        leg = int(np.argmin(np.where(useful, account.cost * np.maximum(real, more), np.inf)))
+        trial = closed.copy()
+        trial[leg] = min(int(closed[leg]) + int(more[leg]), int(account.size[leg]))
+        after = spare_micro(trial)
+        if after > spare:
+            closed, spare = trial, after
+        else:
+            vain[leg] = True
+    return closed if spare >= 0 else None
+
+
+def _pruned(account: "_Account", closed: I64, spare_micro: Callable[[I64], int]) -> I64:
+    """Give lots back for as long as what is left is enough.
+
+    Surplus is concave: no leg can give back more than its first lot promises, nor less than a chord does.
+    """
+    spare = spare_micro(closed)
+    for _ in range(LOOKS_MOST):
+        if spare < GRAIN_USD * MICRO:
+            break
+        loss = account.slopes(closed, -1)
+        less = np.minimum(closed, np.maximum(1, spare / MICRO / np.where(loss > 0, loss, 1e-300)))
+        able = np.flatnonzero((closed > 0) & (loss <= spare / MICRO + GRAIN_USD))
+        for leg in able[np.argsort(-(less * account.cost)[able], kind="stable")].tolist():
+            given, trial = min(int(less[leg]), int(closed[leg])), closed.copy()
+            while given:
+                trial[leg] = closed[leg] - given
+                after = spare_micro(trial)
+                if after >= 0:
+                    break
+                given = given * spare // (spare - after) or given // 2
+            if given:
+                closed, spare = trial, after
+                break
+        else:
+            break
+    return closed
+
+
 class _Account:
     """The account being sized, in units of each leg's lot minimum; the last unit of a leg may be smaller."""
 
@@ -154,6 +239,14 @@ class _Account:
         assert np.isfinite(surplus).all(), "the requirement gave no number"
         self.priced = closed, surplus
         return surplus
+
+    def slopes(self, closed: I64, sign: int) -> F64:
+        """USD of surplus that a lot more of each leg adds (sign 1), or a lot less takes away (-1); 0 where there is
+        no such lot."""
+        step = np.minimum(np.maximum(self.size >> _STEP_SHIFT, 1), self.size - closed if sign > 0 else closed)
+        values = self.surplus(np.vstack([closed, closed + sign * np.diag(step)]))
+        slopes: F64 = sign * (values[1:] - values[0]) / np.maximum(step, 1)
+        return slopes
 
     def charge(self, closed: I64) -> F64:
         """Cost in USD of each row of lots closed."""

@@ -11,7 +11,7 @@ from solvent.domain.book import Book, Order
 from solvent.domain.market import GONE, OK
 from solvent.domain.owners import FEES, INSURANCE, MARKET
 from solvent.domain.quantities import div_up, mul_div_up
-from solvent.domain.universe import INVERSE, LINEAR, OPTION, SPOT
+from solvent.domain.universe import INVERSE, OPTION, SPOT
 from solvent.engine.decide.kernel_rows import closed_rows
 from solvent.engine.decide.moves import Moves
 from solvent.engine.decide.refusal import Refusal, doubt, is_spot, known_account, refuse_unless, shut
@@ -188,7 +188,10 @@ class Requirement:
         self._gains(state, risk, payment)
 
     def _gains(self, state: State, risk: Risk, payment: int) -> None:
-        """What closing a lot at the mark adds to the leg's own quote leg, or to the payment balance, in its lots."""
+        """What closing a lot at the mark adds to the leg's own quote leg, or to the payment balance, in its lots.
+
+        An option's premium is paid in what it settles in, and so stands in its quote leg here.
+        """
         universe = state.universe
         self.quote_gain, self.cash_gain = np.zeros(len(self.column)), np.zeros(len(self.column))
         lot_value = risk.atom_value(state, payment) * universe.lot_atoms[payment]
@@ -196,14 +199,10 @@ class Requirement:
             form = universe.terms.form[i]
             if form == SPOT:
                 self.cash_gain[k] = risk.atom_value(state, i) * universe.lot_atoms[i] / lot_value
-            elif form == OPTION:
-                premium = universe.value_atoms[i][0] * state.quotes[i].ticks
-                payer = int(universe.terms.settlement[i])
-                self.cash_gain[k] = premium * risk.atom_value(state, payer) / lot_value
             else:
                 numerator, denominator = universe.value_atoms[i]
                 ticks = state.quotes[i].ticks
-                atoms = numerator * ticks if form == LINEAR else -numerator / (denominator * ticks)
+                atoms = -numerator / (denominator * ticks) if form == INVERSE else numerator * ticks
                 self.quote_gain[k] = atoms / universe.lot_atoms[i]
 
     def __call__(self, lots: I64) -> tuple[F64, F64]:
@@ -214,11 +213,12 @@ class Requirement:
         return statement.equity, statement.maintenance_margin
 
     def alone(self) -> F64:
-        """Maintenance margin of each leg by itself, entered at the mark."""
+        """Maintenance margin of each leg by itself, perpetuals and futures entered at the mark."""
         count = len(self.column)
         table, cost = np.zeros((2, count, len(self.instruments)), dtype=np.int64)
         table[np.arange(count), self.column] = self.legs.lots
-        cost[np.arange(count), self.column] = np.floor(-self.legs.lots * self.quote_gain)
+        option = self.universe.terms.form[self.legs.instrument] == OPTION
+        cost[np.arange(count), self.column] = np.where(option, 0, np.floor(-self.legs.lots * self.quote_gain))
         book = Book.of_table(self.universe, self.instruments, table, cost)
         return self.risk.ready().assess(book).maintenance_margin
 
@@ -240,40 +240,94 @@ def liquidate(state: State, risk: Risk, command: c.Liquidate) -> tuple[e.Event, 
         return _offer(state, risk, account, exact)
     if len(fillable.lots) < len(legs.lots):
         legs, requirement = fillable, Requirement(state, risk, account, fillable)
-    cost = legs.exposure_usd * (legs.impact + params.penalty_rate)
+    step = PartialStep(state, risk, account, legs)
+    cost = _cost_usd(state, risk, legs)
     sized = sizing.METHODS[params.sizing](legs.lots, requirement, cost, None, params.buffer)
-    closed = np.sign(legs.lots) * sized.closed_lots
+    closed = sized.closed_lots
+    if params.sizing != "full":  # which means everything
+        closed = sizing.settled(legs.lots, requirement, cost, closed, step.spare_micro, params.buffer)
     if not closed.any():
         return _offer(state, risk, account, exact)
-    closed = _without_dust(legs, closed, params)
-    moves = Moves(state)
-    debts = (state.universe.terms.form[legs.instrument] == SPOT) & (closed < 0)
-    for k in np.argsort(debts, kind="stable").tolist():  # what brings cash first, then what needs it
-        i, lots, impact = int(legs.instrument[k]), int(closed[k]), float(legs.impact[k])
-        if lots:
-            closed[k] = close_at_market(state, risk, moves, account, i, lots, impact)
-    refuse_unless(bool(moves.postings or moves.legs), "cash to buy back a debt")
-    notional_micro = int(float(np.abs(closed) @ legs.exposure_usd) * 1e6)
-    moves, paid, after = _with_penalty(state, risk, moves, account, notional_micro)
-    risk.expect(moves.taken_usd)
+    result = step(_without_dust(legs, closed, params))
+    refuse_unless(result.closes, "cash to buy back a debt")
+    risk.expect(result.moves.taken_usd)
     done = e.Liquidated(
         account=account,
-        notional_micro=notional_micro,
-        penalty_micro=paid,
+        notional_micro=result.notional_micro,
+        penalty_micro=result.penalty_micro,
         method=params.sizing,
-        postings=tuple(moves.postings),
-        legs=tuple(moves.legs),
-        verdicts=(verdict(account, exact), verdict(account, after)),
+        postings=tuple(result.moves.postings),
+        legs=tuple(result.moves.legs),
+        verdicts=(verdict(account, exact), verdict(account, result.after)),
     )
-    if restored(after, params):
-        return done, e.Staged(account=account, stage=stage_of(state, risk, account, after))
+    if restored(result.after, params):
+        return done, e.Staged(account=account, stage=stage_of(state, risk, account, result.after))
     return (done,)
 
 
-def _without_dust(legs: Closable, closed: I64, params: LiquidationParams) -> I64:
+class Closed(NamedTuple):
+    """What a partial step comes to."""
+
+    moves: Moves
+    closes: bool
+    """Whether anything is closed: a debt is not without cash."""
+    notional_micro: int
+    penalty_micro: int
+    after: ExactStatement
+
+
+class PartialStep:
+    """Closing some lots of an account's legs against the outside market, penalty paid; answers are kept."""
+
+    def __init__(self, state: State, risk: Risk, account: int, legs: Closable) -> None:
+        self.state, self.risk, self.account, self.legs = state, risk, account, legs
+        self.debts = (state.universe.terms.form[legs.instrument] == SPOT) & (legs.lots < 0)
+        self._known: dict[bytes, Closed] = {}
+
+    def __call__(self, closed_lots: I64) -> Closed:
+        """Close so many lots, >= 0, of each leg."""
+        key = closed_lots.tobytes()
+        if key not in self._known:
+            self._known[key] = self._close(closed_lots)
+        return self._known[key]
+
+    def spare_micro(self, closed_lots: I64) -> int:
+        """Equity above (1 + buffer) MM after it, in 1e-6 USD."""
+        after = self(closed_lots).after
+        return auctions.buffer_margin(after.equity, after.maintenance_margin, liquidation_params(self.risk).buffer)
+
+    def _close(self, closed_lots: I64) -> Closed:
+        legs, moves = self.legs, Moves(self.state)
+        closed = np.sign(legs.lots) * closed_lots
+        for k in np.argsort(self.debts, kind="stable").tolist():  # what brings cash first, then what needs it
+            i, lots, impact = int(legs.instrument[k]), int(closed[k]), float(legs.impact[k])
+            if lots:
+                closed[k] = close_at_market(self.state, self.risk, moves, self.account, i, lots, impact)
+        notional_micro = int(float(np.abs(closed) @ legs.exposure_usd) * 1e6)
+        charged, paid, after = _with_penalty(self.state, self.risk, moves, self.account, notional_micro)
+        return Closed(charged, bool(moves.postings or moves.legs), notional_micro, paid, after)
+
+
+def _cost_usd(state: State, risk: Risk, legs: Closable) -> F64:
+    """USD that closing a lot of each leg costs: what its price, in whole ticks, gives up, and the penalty."""
+    lost = legs.exposure_usd * legs.impact
+    universe = state.universe
+    for k, (i, lots) in enumerate(zip(legs.instrument.tolist(), legs.lots.tolist(), strict=True)):
+        if not is_spot(state, i):
+            mark = state.quotes[i].ticks
+            ticks = fill_ticks(state, risk, i, lots, int(np.ceil(legs.impact[k] * E9)))
+            numerator, denominator = universe.value_atoms[i]
+            moved = 1 / mark - 1 / ticks if universe.terms.form[i] == INVERSE else mark - ticks
+            atom_usd = risk.atom_value(state, int(universe.terms.settlement[i])) / VALUE
+            lost[k] = abs(numerator / denominator * moved) * atom_usd
+    return lost + legs.exposure_usd * liquidation_params(risk).penalty_rate
+
+
+def _without_dust(legs: Closable, closed_lots: I64, params: LiquidationParams) -> I64:
     """Everything, where what would be left is dust."""
-    left = float(np.abs(legs.lots - closed) @ legs.exposure_usd)
-    return legs.lots if left < params.dust_usd else closed
+    whole = np.abs(legs.lots)
+    left = float((whole - closed_lots) @ legs.exposure_usd)
+    return whole if left < params.dust_usd else closed_lots
 
 
 def _fillable(state: State, risk: Risk, legs: Closable, requirement: Requirement, exact: ExactStatement) -> Closable:
