@@ -1,11 +1,10 @@
 """Closing legs against the outside market: impact, prices, swaps for the payment asset; semantics 9, 10."""
 
-from collections.abc import Callable
 from fractions import Fraction
 from math import ceil, floor, isqrt
 
 from tests.reference.gates import shut
-from tests.reference.margin import Row, Verdict, assess, row_of
+from tests.reference.margin import Row, assess
 from tests.reference.trading import payable, trade
 from tests.reference.world import World
 
@@ -93,30 +92,6 @@ def close(world: World, account: int, i: int, lots: int, impact: int, atoms: int
         trade(world, buyer, seller, i, abs(lots), fill_ticks(world, i, lots, impact), forced=True)
     world.taken_usd[i] = world.taken_usd.get(i, Fraction(0)) + abs(lots) * exposure(world, i)
     return lots
-
-
-def requirement(world: World, account: int) -> Callable[[dict[int, int]], Verdict]:
-    """E' and MM' with some lots of some legs closed at the mark, premiums in what options settle in; orders aside."""
-    row, payment, market = row_of(world, account), world.payment_of(account), world.market
-
-    def after(closed: dict[int, int]) -> Verdict:
-        balances, positions = dict(row.balances), dict(row.positions)
-        usd = Fraction(0)
-        for i, lots in closed.items():
-            each = world.terms[i]
-            if each.form == "spot":
-                balances[i] -= lots * each.lot_atoms
-                usd += lots * each.lot_atoms * market.atom_usd[i]
-                continue
-            q, quote = positions[i]
-            mark = market.quotes[i].ticks
-            gain = int(lots * each.factor * mark) if each.form == "option" else each.quote(-lots, mark)
-            positions[i] = q - lots, (quote + gain) // each.lot_atoms * each.lot_atoms
-        lot = world.terms[payment].lot_atoms
-        balances[payment] = balances.get(payment, 0) + floor(usd / market.atom_usd[payment] / lot) * lot
-        return assess(market, Row(balances, positions), [])
-
-    return after
 
 
 def alone(world: World, account: int, legs: dict[int, int]) -> dict[int, int]:

@@ -4,7 +4,7 @@ Which lots a partial step closes is the result of an optimisation in floats; it 
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from math import ceil, floor
 from types import MappingProxyType
@@ -18,7 +18,6 @@ from tests.reference.closing import (
     impact_e9,
     legs_of,
     lot_cost_usd,
-    requirement,
 )
 from tests.reference.gates import (
     acted_on,
@@ -53,8 +52,6 @@ from solvent.domain.owners import FEES, INSURANCE, MARKET
 WAD = 10**18
 GRAIN_MICRO = 10_000
 """Of lots that are worth less than this none need be given back."""
-SIZING_SLACK = Fraction(4, 1000)
-"""Of cost: what prices in whole ticks and payments in coins do is not seen by the simple search."""
 AUCTION_DEFAULTS = {
     "start": 0.98, "tail_s": 14_400, "cusp": 0.3, "resets_most": 1, "minimum_bid_usd": 10, "dust_usd": 100,
     "fee_rate": 0.01,
@@ -231,7 +228,7 @@ def _judged(
     world: World, account: int, every: dict[int, int], legs: dict[int, int], impacts: dict[int, int], plan: Plan
 ) -> dict[int, int]:
     """Toward zero, of legs that can be filled, enough, no leg a lot too much, no dearer than a simple search finds."""
-    p, after = world.parameters.liquidation, requirement(world, account)
+    p = world.parameters.liquidation
     judge(bool(plan.closed), "something is closed")
     lots = {}
     for i, size in plan.closed.items():
@@ -239,15 +236,6 @@ def _judged(
         lot = _lot(world, i)
         judge(abs(size) <= abs(legs[i]) * lot, f"leg {i} no further than zero")
         lots[i] = (1 if size > 0 else -1) * ceil(Fraction(abs(size), lot))
-    rates = {i: lot_cost_usd(world, i, q, impacts[i]) + exposure(world, i) * p["penalty_rate"] for i, q in legs.items()}
-
-    def cost(closed: dict[int, int]) -> Fraction:
-        return sum((abs(q) * rates[i] for i, q in closed.items()), Fraction(0))
-
-    def surplus(closed: dict[int, int]) -> Fraction:
-        then = after(closed)
-        return Fraction(then.equity, MICRO) - cost(closed) - (1 + p["buffer"]) * Fraction(then.maintenance, MICRO)
-
     notional = sum((abs(q) * exposure(world, i) for i, q in lots.items()), Fraction(0)) * MICRO
     slack = sum(exposure(world, i) for i in lots if world.terms[i].form == "spot") * MICRO
     judge(abs(plan.notional_micro - notional) <= 1 + slack + notional / 10**12, "the notional of what is closed")
@@ -257,23 +245,29 @@ def _judged(
         return plan.closed
     left = sum(abs(legs[i] - lots.get(i, 0)) * exposure(world, i) for i in legs)
     judge(left >= p["dust_usd"], "no dust is left")
-    _least(world, account, every, impacts, dict(plan.closed))
-    best = min((cost(found) for i in legs if (found := _single(surplus, i, legs[i]))), default=None)
-    lot_cost = sum(rates.values())
-    judge(best is None or cost(lots) <= best * (1 + SIZING_SLACK) + lot_cost, "no single leg does it for less")
-    return plan.closed
 
-
-def _least(world: World, account: int, every: dict[int, int], impacts: dict[int, int], closed: dict[int, int]) -> None:
-    """The buffer is back with everything paid, and with a lot less of any leg it would not be."""
-
-    def spare(atoms: dict[int, int]) -> tuple[int, int]:
-        trial = world.trial(lambda w: _close_all(w, account, every, impacts, atoms))
-        notional = sum(Fraction(abs(x), _lot(world, i)) * exposure(world, i) for i, x in atoms.items())
-        _penalty(trial, account, floor(notional * MICRO))
+    def spare(closed: dict[int, int]) -> tuple[int, int]:
+        trial = world.trial(lambda w: _close_all(w, account, every, impacts, closed))
+        paid = sum(Fraction(abs(x), _lot(world, i)) * exposure(world, i) for i, x in closed.items())
+        _penalty(trial, account, floor(paid * MICRO))
         then = verdict(trial, account)
         return buffered(then, world.parameters), 3 * then.doubt
 
+    _least(world, spare, dict(plan.closed))
+    rates = {i: lot_cost_usd(world, i, q, impacts[i]) + exposure(world, i) * p["penalty_rate"] for i, q in legs.items()}
+    cost = sum(abs(q) * rates[i] for i, q in lots.items())
+    found = {i: _single(spare, i, legs[i], _lot(world, i)) for i in legs}
+    best = min((q * rates[i] for i, q in found.items() if q), default=cost)
+    judge(cost <= best + sum(rates.values()), "no single leg does it for less")
+    return plan.closed
+
+
+Spare = Callable[[dict[int, int]], tuple[int, int]]
+"""What is above the buffer once some legs are closed and paid for, and its doubt, both in 1e-6 USD."""
+
+
+def _least(world: World, spare: Spare, closed: dict[int, int]) -> None:
+    """The buffer is back with everything paid, and with a lot less of any leg it would not be."""
     above, doubt = spare(closed)
     judge(above >= -doubt, "the buffer is back")
     for i, size in closed.items():
@@ -288,20 +282,19 @@ def _lot(world: World, i: int) -> int:
     return world.terms[i].lot_atoms if world.terms[i].form == "spot" else 1
 
 
-def _single(surplus: object, i: int, lots: int) -> dict[int, int] | None:
-    """The least part of one leg alone that brings the buffer back, to a thousandth; None where it cannot."""
-    assert callable(surplus)
-    sign, high = (1 if lots > 0 else -1), abs(lots)
-    if surplus({i: lots}) < 0:
-        return None
-    low = 0
+def _single(spare: Spare, i: int, lots: int, lot: int) -> int:
+    """The least lots of one leg alone that bring the buffer back, to a part in 2000; 0 where it cannot."""
+    low, high = 0, abs(lots)
+    lot = lot if lots > 0 else -lot
+    if spare({i: high * lot})[0] < 0:
+        return 0
     while high - low > max(1, abs(lots) // 2000):
         middle = (low + high) // 2
-        if surplus({i: sign * middle}) >= 0:
+        if spare({i: middle * lot})[0] >= 0:
             high = middle
         else:
             low = middle
-    return {i: sign * high}
+    return high
 
 
 def _penalty(world: World, account: int, notional_micro: int) -> None:

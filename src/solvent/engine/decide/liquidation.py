@@ -169,7 +169,11 @@ def closable(state: State, risk: Risk, account: int) -> Closable:
 
 
 class Requirement:
-    """Equity and maintenance margin of an account with fewer lots of some legs, closed at the mark."""
+    """Equity and maintenance margin of an account with fewer lots of some legs.
+
+    Rows are as closing at the outside market's prices and paying the penalty leaves them, so that what is paid in
+    coins is margined as coins; equity is without these costs, `cost_usd`, which sizing charges itself.
+    """
 
     def __init__(self, state: State, risk: Risk, account: int, legs: Closable) -> None:
         self.risk, self.legs = risk, legs
@@ -188,29 +192,36 @@ class Requirement:
         self._gains(state, risk, payment)
 
     def _gains(self, state: State, risk: Risk, payment: int) -> None:
-        """What closing a lot at the mark adds to the leg's own quote leg, or to the payment balance, in its lots.
+        """What closing a lot adds to the leg's own quote leg, or to the payment balance, in its lots; its cost.
 
         An option's premium is paid in what it settles in, and so stands in its quote leg here.
         """
-        universe = state.universe
-        self.quote_gain, self.cash_gain = np.zeros(len(self.column)), np.zeros(len(self.column))
-        lot_value = risk.atom_value(state, payment) * universe.lot_atoms[payment]
-        for k, i in enumerate(self.legs.instrument.tolist()):
-            form = universe.terms.form[i]
-            if form == SPOT:
-                self.cash_gain[k] = risk.atom_value(state, i) * universe.lot_atoms[i] / lot_value
-            else:
-                numerator, denominator = universe.value_atoms[i]
-                ticks = state.quotes[i].ticks
-                atoms = -numerator / (denominator * ticks) if form == INVERSE else numerator * ticks
-                self.quote_gain[k] = atoms / universe.lot_atoms[i]
+        universe, legs = state.universe, self.legs
+        sign = np.sign(legs.lots)
+        self.quote_gain, self.cash_gain, self.quote_at_mark = np.zeros((3, len(legs.lots)))
+        self.cost_usd = legs.exposure_usd * legs.impact
+        for k, (i, lots) in enumerate(zip(legs.instrument.tolist(), legs.lots.tolist(), strict=True)):
+            if is_spot(state, i):
+                value = risk.atom_value(state, i) * universe.lot_atoms[i] / VALUE
+                self.cash_gain[k] = value * (1.0 - sign[k] * legs.impact[k])
+                continue
+            ticks = fill_ticks(state, risk, i, lots, int(np.ceil(legs.impact[k] * E9)))
+            at_mark, gain = (_lot_atoms(state, i, each) for each in (state.quotes[i].ticks, ticks))
+            self.quote_at_mark[k], self.quote_gain[k] = at_mark / universe.lot_atoms[i], gain / universe.lot_atoms[i]
+            payer = int(universe.terms.settlement[i])
+            self.cost_usd[k] = abs(gain - at_mark) * (risk.atom_value(state, payer) / VALUE)
+        penalty_usd = legs.exposure_usd * liquidation_params(risk).penalty_rate
+        self.cost_usd += penalty_usd
+        self.cash_gain -= sign * penalty_usd
+        self.cash_gain /= risk.atom_value(state, payment) * universe.lot_atoms[payment] / VALUE
 
     def __call__(self, lots: I64) -> tuple[F64, F64]:
         table, cost = closed_rows(
             lots, self.legs.lots, self.column, self.payment, self.quote_gain, self.cash_gain, self.lots, self.cost
         )
         statement = self.risk.ready().assess(Book.of_table(self.universe, self.instruments, table, cost))
-        return statement.equity, statement.maintenance_margin
+        costs = ((self.legs.lots - lots) * np.sign(self.legs.lots)) @ self.cost_usd
+        return statement.equity + costs, statement.maintenance_margin
 
     def alone(self) -> F64:
         """Maintenance margin of each leg by itself, perpetuals and futures entered at the mark."""
@@ -218,9 +229,17 @@ class Requirement:
         table, cost = np.zeros((2, count, len(self.instruments)), dtype=np.int64)
         table[np.arange(count), self.column] = self.legs.lots
         option = self.universe.terms.form[self.legs.instrument] == OPTION
-        cost[np.arange(count), self.column] = np.where(option, 0, np.floor(-self.legs.lots * self.quote_gain))
+        cost[np.arange(count), self.column] = np.where(option, 0, np.floor(-self.legs.lots * self.quote_at_mark))
         book = Book.of_table(self.universe, self.instruments, table, cost)
         return self.risk.ready().assess(book).maintenance_margin
+
+
+def _lot_atoms(state: State, i: int, ticks: int) -> float:
+    """What a lot sold at a price adds to its quote leg, in settlement atoms."""
+    numerator, denominator = state.universe.value_atoms[i]
+    if state.universe.terms.form[i] == INVERSE:
+        return -numerator / (denominator * ticks)
+    return float(numerator * ticks)
 
 
 def liquidate(state: State, risk: Risk, command: c.Liquidate) -> tuple[e.Event, ...]:
@@ -240,8 +259,7 @@ def liquidate(state: State, risk: Risk, command: c.Liquidate) -> tuple[e.Event, 
         return _offer(state, risk, account, exact)
     if len(fillable.lots) < len(legs.lots):
         legs, requirement = fillable, Requirement(state, risk, account, fillable)
-    step = PartialStep(state, risk, account, legs)
-    cost = _cost_usd(state, risk, legs)
+    step, cost = PartialStep(state, risk, account, legs), requirement.cost_usd
     sized = sizing.METHODS[params.sizing](legs.lots, requirement, cost, None, params.buffer)
     closed = sized.closed_lots
     if params.sizing != "full":  # which means everything
@@ -306,21 +324,6 @@ class PartialStep:
         notional_micro = int(float(np.abs(closed) @ legs.exposure_usd) * 1e6)
         charged, paid, after = _with_penalty(self.state, self.risk, moves, self.account, notional_micro)
         return Closed(charged, bool(moves.postings or moves.legs), notional_micro, paid, after)
-
-
-def _cost_usd(state: State, risk: Risk, legs: Closable) -> F64:
-    """USD that closing a lot of each leg costs: what its price, in whole ticks, gives up, and the penalty."""
-    lost = legs.exposure_usd * legs.impact
-    universe = state.universe
-    for k, (i, lots) in enumerate(zip(legs.instrument.tolist(), legs.lots.tolist(), strict=True)):
-        if not is_spot(state, i):
-            mark = state.quotes[i].ticks
-            ticks = fill_ticks(state, risk, i, lots, int(np.ceil(legs.impact[k] * E9)))
-            numerator, denominator = universe.value_atoms[i]
-            moved = 1 / mark - 1 / ticks if universe.terms.form[i] == INVERSE else mark - ticks
-            atom_usd = risk.atom_value(state, int(universe.terms.settlement[i])) / VALUE
-            lost[k] = abs(numerator / denominator * moved) * atom_usd
-    return lost + legs.exposure_usd * liquidation_params(risk).penalty_rate
 
 
 def _without_dust(legs: Closable, closed_lots: I64, params: LiquidationParams) -> I64:
