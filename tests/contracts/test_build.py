@@ -1,12 +1,14 @@
 """The compiled contracts in the package are what the sources give, and small enough."""
 
 import re
+from pathlib import Path
 
 import pytest
 from eth_utils import keccak
-from scripts.build_contracts import BUILD, CONTRACTS, artifact, deployables, source_digest, written
+from scripts.build_contracts import BUILD, CONTRACTS, artifact, deployables, source_digest, sources, written
 
 RUNTIME_MOST = 24_576 * 8 // 10
+LINES_MOST = 600
 
 
 @pytest.mark.parametrize("name", deployables())
@@ -30,8 +32,17 @@ def test_every_external_function_and_the_contract_are_documented(name: str) -> N
     text = (CONTRACTS / f"{name}.vy").read_text()
     assert "@custom:kill" in text
     assert "@license Apache-2.0" in text
-    for body in re.findall(r"@external\n(?:@\w+\n)*def [^\"]*?:\n(.*?)\n", text):
-        assert body.strip().startswith('"""')
+    for source in sources(name):
+        for body in re.findall(r"@external\n(?:@\w+\n)*def [^\"]*?:\n(.*?)\n", source.read_text()):
+            assert body.strip().startswith('"""'), source.name
+
+
+@pytest.mark.parametrize("path", sorted(CONTRACTS.glob("*.vy")), ids=lambda path: path.stem)
+def test_a_file_holds_one_idea_and_says_which(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) <= LINES_MOST
+    assert re.search(r"^@title .+: .+", text, re.M)
+    assert any(path in sources(name) for name in deployables()), "nothing that deploys imports it"
 
 
 def test_errors_are_the_selectors_of_their_names() -> None:

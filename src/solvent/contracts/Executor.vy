@@ -3,7 +3,7 @@
 # pragma optimize gas
 # pragma nonreentrancy off
 """
-@title Executor
+@title Executor: liquidations on a lending venue, with funds of its own
 @license Apache-2.0
 @notice Liquidates on a lending venue with its own funds, sells what it seizes on a constant-product pair, and reverts
     unless every bound of the keeper holds. The keeper's hot key can neither withdraw nor trade anywhere else.

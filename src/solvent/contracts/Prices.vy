@@ -14,6 +14,7 @@
 from . import errors
 from . import packing
 from . import signatures
+from . import slow_prices
 
 interface Feed:
     # Round, answer, started at, updated at: as whole words they need no checks that nobody looks at.
@@ -52,8 +53,6 @@ MASK_48: constant(uint256) = 2**48 - 1
 MASK_96: constant(uint256) = 2**96 - 1
 MASK_108: constant(uint256) = 2**108 - 1
 MASK_160: constant(uint256) = 2**160 - 1
-SLOW_DELAY_S: constant(uint256) = 86_400
-SLOW_STEP_BPS_HOURLY: constant(uint256) = 600
 FEED_SCALE_ZERO: constant(uint256) = 24
 ANSWER: constant(uint256) = 1
 UPDATED_AT: constant(uint256) = 3
@@ -202,7 +201,7 @@ def _push_pair(update: uint256, signed_at: uint256):
         new: uint256 = (update >> unsafe_add(8, unsafe_mul(60, half))) & (2**60 - 1)
         if new != 0:
             before: uint256 = (old >> unsafe_mul(108, half)) & MASK_108
-            word |= self._moved(before, new & MASK_48, new >> 48, elapsed) << unsafe_mul(108, half)
+            word |= slow_prices.moved(before, new & MASK_48, new >> 48, elapsed) << unsafe_mul(108, half)
         else:
             errors.need((old >> unsafe_mul(108, half)) & MASK_48 == 0, errors.PRICE_MISSING)
     self.pairs[pair] = word
@@ -225,31 +224,10 @@ def _push_mark(update: uint256, signed_at: uint256):
         # The index is in 1e-6 ticks: price * rate * hours.
         most: uint256 = price * 10**6 * funding_most_bps_hourly * elapsed // (BPS * 3600)
         errors.need(step <= most, errors.FUNDING_ABOVE_LIMIT)
-    quote: uint256 = self._moved(old & MASK_108, price, (update >> 56) & MASK_12, elapsed)
+    quote: uint256 = slow_prices.moved(old & MASK_108, price, (update >> 56) & MASK_12, elapsed)
     word: uint256 = quote | (signed_at << 108) | (index << 148)
     self.marks[market] = word
     log MarkPriced(market=market, word=word)
-
-
-@internal
-@pure
-def _moved(old: uint256, price: uint256, confidence: uint256, elapsed: uint256) -> uint256:
-    """
-    @notice price 48 | slow price 48 | confidence 12 bits, the slow price moved toward the price.
-    """
-    errors.need(price != 0 and confidence <= BPS // 4, errors.BAD_PRICE)
-    slow: uint256 = (old >> 48) & MASK_48
-    if slow == 0:
-        slow = price
-    else:
-        gap: uint256 = convert(abs(convert(price, int256) - convert(slow, int256)), uint256)
-        step: uint256 = gap * min(elapsed, SLOW_DELAY_S) // SLOW_DELAY_S
-        step = min(step, slow * SLOW_STEP_BPS_HOURLY * elapsed // (BPS * 3600))
-        if price > slow:
-            slow += step
-        else:
-            slow -= step
-    return price | (slow << 48) | (min(confidence, MASK_12) << 96)
 
 
 # Feeds
@@ -271,7 +249,7 @@ def poke(pair: uint256):
             price: uint256 = (self._polled(pair, old, half + 1) >> (108 * half)) & MASK_48
             before: uint256 = (old >> (108 * half)) & MASK_108
             if price != 0:
-                before = self._moved(before, price, 0, elapsed)
+                before = slow_prices.moved(before, price, 0, elapsed)
             word |= (before & (MASK_48 << 48)) << (108 * half)
     self.pairs[pair] = word
     log PairPriced(pair=pair, word=word)
