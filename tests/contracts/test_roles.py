@@ -6,7 +6,7 @@ from typing import Any
 
 import boa
 import pytest
-from tests.contracts.world import CONTRACTS, NOBODY, World, refused
+from tests.contracts.world import CONTRACTS, NOBODY, World, contract, refused
 
 ORDER = (1, 0, True, 1, 1, 0, 0, 2**200, NOBODY)
 ADDRESS = "0x" + "11" * 20
@@ -109,3 +109,29 @@ def test_the_role_passes_the_check(world: World, contract: str, function: str) -
     except boa.BoaError as error:
         output = bytes(error.call_trace.computation.output)
     assert output != refused("NotAuthorised").selector
+
+
+OWNERS: dict[str, tuple[Any, ...]] = {
+    "set_keeper": (ADDRESS, True),
+    "set_venue": (ADDRESS, True),
+    "set_pair": (ADDRESS, True),
+    "withdraw": (ADDRESS, 0),
+}
+KEEPERS: dict[str, tuple[Any, ...]] = {"liquidate": (ADDRESS, ADDRESS, NOBODY, NOBODY, 0, NOBODY, 0, 0, 0, 0)}
+
+
+def test_an_executor_obeys_its_owner_and_liquidates_for_its_keepers(world: World, stranger: str) -> None:
+    keeper, owner = boa.env.generate_address("keeper"), boa.env.generate_address("owner of funds")
+    with boa.env.prank(owner):
+        executor = contract("Executor", keeper)
+    assert changing("Executor") == {*OWNERS, *KEEPERS}
+    for names, allowed, reason in ((OWNERS, owner, "owner"), (KEEPERS, keeper, "keeper")):
+        for name, arguments in names.items():
+            for caller in {owner, keeper, stranger} - {allowed}:
+                with boa.reverts(reason):
+                    getattr(executor, name)(*arguments, sender=caller)
+    with boa.reverts("venue"):
+        executor.liquidate(*KEEPERS["liquidate"], sender=keeper)
+    for name in ("set_keeper", "set_venue", "set_pair"):
+        getattr(executor, name)(*OWNERS[name], sender=owner)
+        assert getattr(executor, name.replace("set", "is"))(ADDRESS)
