@@ -163,7 +163,9 @@ class Contracts(RuleBasedStateMachine):
         self.travel(elapsed)
         mark = min(max(int(self.marks[market] * factor), 100), 2**40)
         self.marks[market] = mark
-        self.indices[market] += mark * 10**6 * funding * min(elapsed, 3_600) // (10_000 * 3_600)
+        # Toward zero: a step that is rounded up is above the limit.
+        step = mark * 10**6 * abs(funding) * min(elapsed, 3_600) // (10_000 * 3_600)
+        self.indices[market] += step if funding > 0 else -step
         self.confidence = 0
         self.push()
 
@@ -312,17 +314,28 @@ class Contracts(RuleBasedStateMachine):
     @rule(at=accounts, factor=st.floats(0.8, 0.99), elapsed=seconds, by=st.sampled_from([3, 3, 0, 2]), most=slices)
     def crash(self, at: int, factor: float, elapsed: int, by: int, most: int) -> None:
         """All that an account depends on moves against it, and somebody bids."""
-        account = self.twin.accounts[self.numbers[at]]
+        self._shift(self.twin.accounts[self.numbers[at]], factor, elapsed)
+        if self.twin.offer(self.numbers[at])[0]:
+            self._bid(self.numbers[at], by, most)
+
+    @precondition(lambda self: self.begun())
+    @rule(data=st.data(), factor=st.floats(1.0, 1.5), elapsed=seconds)
+    def recover(self, data: st.DataObject, factor: float, elapsed: int) -> None:
+        """All moves in favour of an account that is for sale, and somebody ends its auction."""
+        number = data.draw(st.sampled_from(self.begun()))
+        self._shift(self.twin.accounts[number], factor, elapsed)
+        self.both(lambda: self.world.auction.finish(number), lambda: self.twin.finish(number), "finish")
+
+    def _shift(self, account: Account, factor: float, elapsed: int) -> None:
+        """Move all prices that an account depends on, against it where the factor is below one, and push them."""
         self.travel(elapsed)
         self.confidence = 0
         for asset in account.balances:
-            self.prices[asset] = max(int(self.prices[asset] * factor), 1)
+            self.prices[asset] = min(max(int(self.prices[asset] * factor), 1), 2**40)
         for market, position in account.positions.items():
             moved = self.marks[market] * (factor if position.lots > 0 else 2 - factor)
             self.marks[market] = min(max(int(moved), 100), 2**40)
         self.push()
-        if self.twin.offer(self.numbers[at])[0]:
-            self._bid(self.numbers[at], by, most)
 
     @precondition(lambda self: self.short())
     @rule(data=st.data(), by=accounts, most=slices)
@@ -376,6 +389,8 @@ class Contracts(RuleBasedStateMachine):
     def lend(self, amount: int, part: float, kind: str) -> None:
         """What lenders and friends of the fund do."""
         world, pool, who = self.world, self.twin.pool, self.world.lender
+        if kind == "insure":
+            amount = amount // 1_000 + 1  # a full fund would leave winners nothing to share
         world.settlement.mint(who, amount)
         world.settlement.approve(world.pool, amount, sender=who)
         shares = int(world.pool.balanceOf(who) * part)
