@@ -3,6 +3,8 @@
 The surplus E' - (1 + buffer) MM' is concave in the lots closed under every convex margin rule. So the
 cheapest closing is a convex programme, and a rule need do no more than price a few hypothetical portfolios:
 each answer gives a plane above the surplus, and a linear programme over the planes proposes the next.
+
+Sums are NumPy's own: those of BLAS and LAPACK differ with the processor, and a last bit can decide about a lot.
 """
 
 from collections.abc import Callable, Sequence
@@ -250,7 +252,7 @@ class _Account:
 
     def charge(self, closed: I64) -> F64:
         """Cost in USD of each row of lots closed."""
-        charge: F64 = closed.astype(np.float64) @ self.cost
+        charge: F64 = (closed * self.cost).sum(axis=-1)
         return charge
 
     def closed(self, units: I64) -> I64:
@@ -355,9 +357,9 @@ class _Planes:
         self.points.append(rows)
         self.values.append(values)
         seen, at = np.concatenate(self.values), np.concatenate(self.points)
-        height = float((seen - (at - point) @ slope).max())
+        height = float((seen - ((at - point) * slope).sum(axis=1)).max())
         self.slopes.append(slope)
-        self.needs.append(float(slope @ point) - height)
+        self.needs.append(float((slope * point).sum()) - height)
         return float(values[0]), slope
 
     def cheapest(self) -> F64 | None:
@@ -368,7 +370,7 @@ class _Planes:
         them; without it where no amounts give that.
         """
         slopes, needs = np.array(self.slopes), np.array(self.needs)
-        spare = np.maximum(-slopes, 0) @ self.account.unit
+        spare = (np.maximum(-slopes, 0) * self.account.unit).sum(axis=1)
         spare += 10 * _TOLERANCE * np.abs(slopes * self.account.size).max(axis=1)
         found = self._solved(slopes, needs + spare)
         return self._solved(slopes, needs) if found is None else found
@@ -405,14 +407,32 @@ def _best_corner(price: F64, rows: F64, needs: F64) -> F64 | None:
     unit = np.eye(legs)
     sides, least = np.vstack([rows, unit, -unit]), np.concatenate([needs, np.zeros(legs), -np.ones(legs)])
     corners = _corners(len(sides), legs)
-    meet = sides[corners]
-    corners = corners[np.abs(np.linalg.det(meet)) > _TOLERANCE]
-    points = np.linalg.solve(sides[corners], least[corners][..., None])[..., 0]
-    points = points[(points @ sides.T >= least - _TOLERANCE).all(axis=1)]
+    points, size = _meetings(sides[corners], least[corners])
+    points = points[size > _TOLERANCE]
+    points = points[((points[:, None, :] * sides).sum(axis=2) >= least - _TOLERANCE).all(axis=1)]
     if not len(points):
         return None
-    best: F64 = np.clip(points[np.argmin(points @ price)], 0.0, 1.0)
+    best: F64 = np.clip(points[np.argmin((points * price).sum(axis=1))], 0.0, 1.0)
     return best
+
+
+def _meetings(sides: F64, least: F64) -> tuple[F64, F64]:
+    """Where the sides of each choice meet, [k, legs], and the size of their determinant, [k]: Gauss and Jordan.
+
+    sides: [k, legs, legs]; least: [k, legs]. A point of a determinant near 0 means nothing.
+    """
+    rows, each = np.concatenate([sides, least[:, :, None]], axis=2), np.arange(len(sides))
+    size = np.ones(len(sides))
+    for k in range(sides.shape[2]):
+        pivot = k + np.abs(rows[:, k:, k]).argmax(axis=1)
+        rows[each, k], rows[each, pivot] = rows[each, pivot], rows[each, k]
+        head = rows[:, k, k].copy()
+        size *= np.abs(head)
+        rows[:, k] /= np.where(head == 0.0, 1.0, head)[:, None]
+        others = rows[:, :, k].copy()
+        others[:, k] = 0.0
+        rows -= others[:, :, None] * rows[:, k][:, None, :]
+    return rows[:, :, -1], size
 
 
 @lru_cache(maxsize=64)

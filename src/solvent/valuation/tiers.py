@@ -39,7 +39,7 @@ def marginal_charge(size: ArrayLike, edges: ArrayLike, rates: ArrayLike) -> F64:
     amount = np.maximum(np.asarray(size, np.float64), 0.0)
     # rate_0 * size + sum of (rate_j - rate_{j-1}) * what exceeds edge j: the same sum without a lower edge.
     excess = np.maximum(amount[..., None] - upper, 0.0)
-    return np.asarray(rate[0] * amount + excess @ np.diff(rate))
+    return np.asarray(rate[0] * amount + (excess * np.diff(rate)).sum(axis=-1))
 
 
 def marginal_charge_up(size: int, edges: Sequence[int], rates_e9: Sequence[int]) -> int:

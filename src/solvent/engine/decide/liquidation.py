@@ -1,5 +1,6 @@
 """From margin call to auction: stages by the exact form, partial steps against the outside market, bids."""
 
+from math import fsum
 from typing import NamedTuple
 
 import numpy as np
@@ -220,7 +221,7 @@ class Requirement:
             lots, self.legs.lots, self.column, self.payment, self.quote_gain, self.cash_gain, self.lots, self.cost
         )
         statement = self.risk.ready().assess(Book.of_table(self.universe, self.instruments, table, cost))
-        costs = ((self.legs.lots - lots) * np.sign(self.legs.lots)) @ self.cost_usd
+        costs = ((self.legs.lots - lots) * np.sign(self.legs.lots) * self.cost_usd).sum(axis=-1)
         return statement.equity + costs, statement.maintenance_margin
 
     def alone(self) -> F64:
@@ -321,7 +322,7 @@ class PartialStep:
             i, lots, impact = int(legs.instrument[k]), int(closed[k]), float(legs.impact[k])
             if lots:
                 closed[k] = close_at_market(self.state, self.risk, moves, self.account, i, lots, impact)
-        notional_micro = int(float(np.abs(closed) @ legs.exposure_usd) * 1e6)
+        notional_micro = int(fsum((np.abs(closed) * legs.exposure_usd).tolist()) * 1e6)
         charged, paid, after = _with_penalty(self.state, self.risk, moves, self.account, notional_micro)
         return Closed(charged, bool(moves.postings or moves.legs), notional_micro, paid, after)
 
@@ -329,7 +330,7 @@ class PartialStep:
 def _without_dust(legs: Closable, closed_lots: I64, params: LiquidationParams) -> I64:
     """Everything, where what would be left is dust."""
     whole = np.abs(legs.lots)
-    left = float((whole - closed_lots) @ legs.exposure_usd)
+    left = fsum(((whole - closed_lots) * legs.exposure_usd).tolist())
     return whole if left < params.dust_usd else closed_lots
 
 
