@@ -64,10 +64,9 @@ def backtest_command(
     Without --model and --policy the champion, `stack`, is tested.
     """
     from solvent.cli.shown import console, json_text
-    from solvent.engine.files import read_candles, read_policy, read_sound_candles, write_bytes, write_frame
+    from solvent.engine.files import read_policy, write_bytes, write_frame
     from solvent.models import hourly
     from solvent.models.catalogue import BENCHMARK, CHAMPION
-    from solvent.models.history import histories
     from solvent.models.model import LEAST_RETURNS
     from solvent.models.race import figures
 
@@ -77,14 +76,7 @@ def backtest_command(
     chosen = read_policy(policy) if policy else None
     of_hours = set(names) & set(hourly.MODELS)
     least = LEAST_RETURNS if first or not of_hours else hourly.WARM_UP_HOURS
-    left_out: dict[str, Problem] = {}
-    if assets.strip().lower() == "all":
-        candles, left_out = read_sound_candles(data)
-        series = all_histories(candles, first, last, data.name, least, left_out)
-    else:
-        tickers = [each.strip().upper() for each in assets.split(",") if each.strip()]
-        candles = read_candles(data, tickers)
-        series = histories(candles, tickers, first, last, file=data.name, least=least)
+    candles, series, left_out = wanted_series(data, assets, first, last, least)
     check_lengths(series, horizon)
     if of_hours:
         check_warm_up(series, candles, data.name)
@@ -130,22 +122,31 @@ def wanted_days(start: str, end: str) -> tuple[date | None, date | None]:
     return found[0], found[1]
 
 
-def all_histories(
-    candles: "pl.DataFrame", first: date | None, last: date | None, file: str, least: int, left_out: dict[str, Problem]
-) -> "list[History]":
-    """The series of all assets that cover the test; why another does not goes to `left_out`. Raises SolventError."""
+def wanted_series(
+    data: Path, assets: str, first: date | None, last: date | None, least: int
+) -> "tuple[pl.DataFrame, list[History], dict[str, Problem]]":
+    """Candles, the series that are tested, and, where all assets are asked for, why one is left out.
+
+    Raises SolventError where a named asset does not cover the test, or none does.
+    """
+    from solvent.engine.files import read_candles, read_sound_candles
     from solvent.errors import SolventError
     from solvent.models.history import histories
 
+    if assets.strip().lower() != "all":
+        tickers = [each.strip().upper() for each in assets.split(",") if each.strip()]
+        candles = read_candles(data, tickers)
+        return candles, histories(candles, tickers, first, last, file=data.name, least=least), {}
+    candles, left_out = read_sound_candles(data)
     found: list[History] = []
     for asset in candles["asset"].unique().sort().to_list():
         try:
-            found += histories(candles, [asset], first, last, file=file, least=least)
+            found += histories(candles, [asset], first, last, file=data.name, least=least)
         except SolventError as error:
             left_out[asset] = error.problems[0]
     if not found:
         raise_if(list(left_out.values()), "the data do not cover the test")
-    return found
+    return candles, found, left_out
 
 
 def model_names(text: str) -> list[str]:
