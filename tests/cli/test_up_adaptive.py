@@ -37,7 +37,7 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
         price = close
     candles, policy = folder / "jump.csv", folder / "small.toml"
     candles.write_text("\n".join(rows) + "\n")
-    policy.write_text(policy_text("portfolio").replace("scan_range = { BTC = 0.16", "scan_range = { BTC = 0.06"))
+    policy.write_text(policy_text("portfolio").replace("scan_range = { BTC = 0.16", "scan_range = { BTC = 0.08"))
     return str(candles), str(policy)
 
 
@@ -64,12 +64,12 @@ def test_the_run_says_what_changed_why_and_until_when(venue: tuple[str, list[dic
     told = [line for tick in ticks for line in tick["happened"] if line["kind"] == "policy"]  # type: ignore[attr-defined]
     assert told[0]["who"] == "loosen"
     (raised, *_) = [line for line in told if line["who"] == "raise"]
-    assert "scan_range.BTC 6.00%" in raised["what"]
+    assert "scan_range.BTC 8.00%" in raised["what"]
     assert "99% loss of a day" in raised["what"]
     moves = ticks[-1]["policy"]
     assert isinstance(moves, list)
     (move,) = [each for each in moves if each["waits_for"] == "ramp"]
-    assert 0.06 < move["present"] < move["target"]
+    assert 0.08 < move["present"] < move["target"]
     assert move["end_ns"] > ticks[-1]["ts_ns"]  # type: ignore[operator]
     assert "BTC" in move["why"]
 
