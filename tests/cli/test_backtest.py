@@ -70,6 +70,16 @@ def test_all_assets_from_the_first_day_that_can_be_tested(data: Path) -> None:
     assert "the data do not cover the test" in typed("--data", data, code=2)
 
 
+def test_one_of_several_sources_is_chosen_by_name(data: Path) -> None:
+    frame = pl.read_csv(data).filter(pl.col("asset") == "BTC")
+    two = [frame.with_columns(venue=pl.lit(name)) for name in ("here", "there")]
+    pl.concat(two).write_csv(data)
+    asked = ("--data", data, "--assets", "BTC", *SPAN, "--model", "hs-250")
+    assert "one source of an asset, such as by --venue" in " ".join(typed(*asked, code=2).split())
+    assert "one of here, there" in " ".join(typed(*asked, "--venue", "nowhere", code=2).split())
+    assert rows(*asked, "--venue", "there")[0]["observations"] == 92
+
+
 def test_the_table_says_what_it_shows(data: Path) -> None:
     out = typed("--data", data, "--assets", "btc", *SPAN, "--model", "hs-250")
     assert "99.00% of losses to be covered, 2021-06-01 to 2021-08-31, 92 bars of BTC" in out

@@ -43,6 +43,7 @@ def backtest_command(
         ),
     ] = "",
     end: Annotated[str, typer.Option("--to", help="Last day to test; by default the last one of the data.")] = "",
+    venue: Annotated[str, typer.Option(help="Source of the prices, where the data have several of an asset.")] = "",
     model: Annotated[
         str, typer.Option("--model", "--models", help="Names, separated by commas; `all` races all.")
     ] = "",
@@ -76,7 +77,7 @@ def backtest_command(
     chosen = read_policy(policy) if policy else None
     of_hours = set(names) & set(hourly.MODELS)
     least = LEAST_RETURNS if first or not of_hours else hourly.WARM_UP_HOURS
-    candles, series, left_out = wanted_series(data, assets, first, last, least)
+    candles, series, left_out = wanted_series(data, assets, venue, first, last, least)
     check_lengths(series, horizon)
     if of_hours:
         check_warm_up(series, candles, data.name)
@@ -123,7 +124,7 @@ def wanted_days(start: str, end: str) -> tuple[date | None, date | None]:
 
 
 def wanted_series(
-    data: Path, assets: str, first: date | None, last: date | None, least: int
+    data: Path, assets: str, venue: str, first: date | None, last: date | None, least: int
 ) -> "tuple[pl.DataFrame, list[History], dict[str, Problem]]":
     """Candles, the series that are tested, and, where all assets are asked for, why one is left out.
 
@@ -135,9 +136,10 @@ def wanted_series(
 
     if assets.strip().lower() != "all":
         tickers = [each.strip().upper() for each in assets.split(",") if each.strip()]
-        candles = read_candles(data, tickers)
+        candles = of_venue(read_candles(data, tickers), venue, data.name)
         return candles, histories(candles, tickers, first, last, file=data.name, least=least), {}
     candles, left_out = read_sound_candles(data)
+    candles = of_venue(candles, venue, data.name)
     found: list[History] = []
     for asset in candles["asset"].unique().sort().to_list():
         try:
@@ -147,6 +149,14 @@ def wanted_series(
     if not found:
         raise_if(list(left_out.values()), "the data do not cover the test")
     return candles, found, left_out
+
+
+def of_venue(candles: "pl.DataFrame", venue: str, file: str) -> "pl.DataFrame":
+    """Candles of one source; all where none is named. Raises SolventError for a source that is not there."""
+    known = candles["venue"].unique().sort().to_list()
+    if venue and venue not in known:
+        raise_if([problem(file, None, "--venue", venue, f"one of {', '.join(known)}")])
+    return candles.filter(candles["venue"] == venue) if venue else candles
 
 
 def model_names(text: str) -> list[str]:

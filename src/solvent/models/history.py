@@ -104,7 +104,15 @@ def _source_problems(rows: pl.DataFrame, asset: str, file: str) -> list[Problem]
     if len(rows) < 3:
         return [problem(file, None, "asset", asset, f"at least 3 prices; there are {len(rows)}")]
     if "venue" in rows.columns and len(venues := rows["venue"].unique().sort().to_list()) > 1:
-        return [problem(file, None, "venue", f"{asset}: {', '.join(map(str, venues))}", "one source of an asset")]
+        return [
+            problem(
+                file,
+                None,
+                "venue",
+                f"{asset}: {', '.join(map(str, venues))}",
+                "one source of an asset, such as by --venue",
+            )
+        ]
     bad = rows.filter(~(pl.col("close").is_finite() & (pl.col("close") > 0)))
     return [
         problem(file, None, "close", f"{asset} {row['ts']:%Y-%m-%d %H:%M}: {row['close']}", "a price above 0")
